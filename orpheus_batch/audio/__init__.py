@@ -1,0 +1,1 @@
+"""From decoded segments to finished files: stitching, level, encoding, verification."""

@@ -1,0 +1,260 @@
+"""Every knob, in one validated tree: defaults < configuration file < command-line options.
+
+An unknown key is an error that names the nearest known one. What a knob does is said here, beside it; the files
+in ``configs/`` are examples. Values are checked, not acted upon: no model is loaded here.
+"""
+
+import dataclasses
+import difflib
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from orpheus_batch.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """Which model speaks."""
+
+    pack: str = "builtin"
+    """a shipped pack ("builtin", "orpheus-3b") or a folder with a pack.json"""
+    model_dir: str | None = None
+    """where the language model lies, if not where the pack says"""
+    codec_dir: str | None = None
+    """where the codec lies, if not where the pack says"""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """auto: float32 on CPU, bfloat16 on a GPU"""
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingConfig:
+    """How tokens are drawn; null keeps the pack's value."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    repetition_penalty: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """The engine, and how much of the machine it takes."""
+
+    name: Literal["auto", "torch"] = "auto"
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1"""
+    max_batch_size: int | None = None
+    """sequences that run together; null: worked out from the device"""
+    tokens_per_block: int = 32
+    """size of a KV cache block"""
+    kv_cache_gb: float | None = None
+    """memory for keys and values; null: worked out from the device"""
+    num_threads: int | None = None
+    """CPU threads; null: all cores"""
+    deterministic: bool | None = None
+    """fixed blocks, so that every byte is repeatable; null: on CPU yes, on a GPU no"""
+    block_size: int = 128
+    """segments in a deterministic block"""
+
+
+@dataclass(frozen=True, slots=True)
+class TextConfig:
+    """How the book is cut; null keeps the pack's value."""
+
+    encoding: str | None = None
+    """of text files; null: detected"""
+    chapter_pattern: str | None = None
+    """a regular expression that a heading line matches, instead of the built-in rules"""
+    min_chars: int | None = None
+    max_chars: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PauseConfig:
+    """Silence after each kind of boundary, in seconds."""
+
+    clause_s: float = 0.12
+    sentence_s: float = 0.35
+    paragraph_s: float = 0.7
+    heading_s: float = 1.2
+    chapter_s: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class QualityConfig:
+    """When a take is taken again."""
+
+    max_attempts: int = 4
+    """takes of one segment before it is marked failed and its best take kept"""
+    min_length_ratio: float = 0.5
+    """shortest believable length, relative to the prediction from the text"""
+    max_length_ratio: float = 2.0
+    """longest believable length, likewise"""
+    max_loop_s: float = 1.2
+    """a stretch of audio codes repeating itself for longer than this is a loop"""
+    max_silence_s: float = 1.5
+    """silence inside a segment longer than this is a fault"""
+
+
+@dataclass(frozen=True, slots=True)
+class AudioConfig:
+    """The finished files."""
+
+    bitrate_kbps: int = 96
+    """constant bit rate of the MP3"""
+    sample_rate_hz: int = 24_000
+    """of the MP3; the codec makes 24,000"""
+    target_rms_db: float = -20.0
+    """level of speech, pauses left out"""
+    peak_db: float = -3.0
+    """no sample above this; a limiter holds it"""
+    lead_in_s: float = 0.5
+    """before the first word of a chapter"""
+    cover: str | None = None
+    """JPEG or PNG for every file"""
+    genre: str = "Audiobook"
+    year: str | None = None
+    encoder_processes: int | None = None
+    """null: one on up to four cores, else a quarter of them"""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The whole tree. `load_config` builds one."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    voice: str | None = None
+    """null: the pack's default"""
+    seed: int = 0
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    engine: EngineConfig = field(default_factory=EngineConfig)
+    text: TextConfig = field(default_factory=TextConfig)
+    pauses: PauseConfig = field(default_factory=PauseConfig)
+    quality: QualityConfig = field(default_factory=QualityConfig)
+    audio: AudioConfig = field(default_factory=AudioConfig)
+
+    def __post_init__(self) -> None:
+        """Check ranges that a type alone does not say."""
+        for ok, what in (
+            (0 <= self.seed < 1 << 62, "seed must be between 0 and 2^62"),
+            (_in(self.sampling.temperature, 0, 10), "sampling.temperature must be between 0 and 10"),
+            (_in(self.sampling.top_p, 1e-6, 1), "sampling.top_p must be above 0 and at most 1"),
+            (
+                _in(self.sampling.repetition_penalty, 1, 10),
+                "sampling.repetition_penalty must be between 1 and 10",
+            ),
+            (_in(self.engine.max_batch_size, 1, 65_536), "engine.max_batch_size must be at least 1"),
+            (_in(self.engine.kv_cache_gb, 1e-3, 1e5), "engine.kv_cache_gb must be positive"),
+            (_in(self.engine.num_threads, 1, 4096), "engine.num_threads must be at least 1"),
+            (1 <= self.engine.tokens_per_block <= 1024, "engine.tokens_per_block must be in 1..1024"),
+            (1 <= self.engine.block_size <= 1 << 20, "engine.block_size must be at least 1"),
+            (_in(self.text.min_chars, 1, 10_000), "text.min_chars must be at least 1"),
+            (_in(self.text.max_chars, 20, 10_000), "text.max_chars must be at least 20"),
+            (
+                all(0 <= s <= 60 for s in dataclasses.astuple(self.pauses)),
+                "pauses must be between 0 and 60 seconds",
+            ),
+            (1 <= self.quality.max_attempts <= 100, "quality.max_attempts must be in 1..100"),
+            (
+                0 < self.quality.min_length_ratio < 1 < self.quality.max_length_ratio,
+                "quality.min_length_ratio must be below 1 and max_length_ratio above it",
+            ),
+            (8 <= self.audio.bitrate_kbps <= 320, "audio.bitrate_kbps must be in 8..320"),
+            (
+                self.audio.sample_rate_hz in (16_000, 22_050, 24_000, 32_000, 44_100, 48_000),
+                "audio.sample_rate_hz must be a rate of MP3: 16000, 22050, 24000, 32000, 44100 or 48000",
+            ),
+            (-60 <= self.audio.target_rms_db <= -6, "audio.target_rms_db must be in -60..-6"),
+            (-20 <= self.audio.peak_db <= 0, "audio.peak_db must be in -20..0"),
+            (0 <= self.audio.lead_in_s <= 60, "audio.lead_in_s must be between 0 and 60 seconds"),
+        ):
+            if not ok:
+                raise ConfigError(what)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the tree as plain values, for the ledger and for people."""
+        return dataclasses.asdict(self)
+
+
+def _in(value: float | None, low: float, high: float) -> bool:
+    return value is None or low <= value <= high
+
+
+def load_config(file: Path | None = None, overrides: dict[str, Any] | None = None) -> Config:
+    """Build the configuration from defaults, a YAML file and dotted overrides.
+
+    Args:
+        file: YAML with any part of the tree.
+        overrides: Such as ``{"audio.bitrate_kbps": 128}``; None values are left out.
+
+    Raises:
+        ConfigError: Unreadable file, unknown key, wrong type or value out of range; says which.
+    """
+    tree: dict[str, Any] = {}
+    where = "options"
+    if file is not None:
+        import yaml
+
+        where = str(file)
+        try:
+            loaded = yaml.safe_load(file.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"can't read the configuration {file}: {error}") from error
+        except yaml.YAMLError as error:
+            raise ConfigError(f"{file} is not YAML: {error}") from error
+        if loaded is not None and not isinstance(loaded, dict):
+            raise ConfigError(f"{file}: expected keys and values at the top, found {type(loaded).__name__}")
+        tree = loaded or {}
+    for dotted, value in (overrides or {}).items():
+        if value is None:
+            continue
+        *sections, key = dotted.split(".")
+        node = tree
+        for section in sections:
+            child = node.get(section)
+            node[section] = dict(child) if isinstance(child, dict) else {}
+            node = node[section]
+        node[key] = value
+    try:
+        return _build(Config, tree, "")
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from error
+
+
+def _build(kind: type, raw: Any, path: str) -> Any:
+    """Make dataclass ``kind`` of a YAML mapping, checking names and types all the way down."""
+    if not isinstance(raw, dict):
+        raise ConfigError(f"'{path}' must hold keys and values, not {raw!r}")
+    hints = typing.get_type_hints(kind)
+    values = {}
+    for key, value in raw.items():
+        dotted = f"{path}.{key}" if path else str(key)
+        if key not in hints:
+            near = difflib.get_close_matches(str(key), hints, n=1)
+            hint = f"; did you mean '{near[0]}'?" if near else f"; known: {', '.join(hints)}"
+            raise ConfigError(f"unknown key '{dotted}'{hint}")
+        values[key] = _convert(hints[key], value, dotted)
+    return kind(**values)
+
+
+def _convert(hint: Any, value: Any, path: str) -> Any:
+    """Check ``value`` against a field's type; an int is taken where a float is wanted."""
+    if dataclasses.is_dataclass(hint):
+        return _build(hint, value, path)
+    origin = typing.get_origin(hint)
+    if origin is Literal:
+        choices = typing.get_args(hint)
+        if value not in choices:
+            raise ConfigError(f"'{path}' must be one of {', '.join(map(str, choices))}, not {value!r}")
+        return value
+    if origin in (typing.Union, types.UnionType):
+        if value is None:
+            return None
+        hint = next(arg for arg in typing.get_args(hint) if arg is not type(None))
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
+        raise ConfigError(f"'{path}' must be {hint.__name__}, not {value!r}")
+    return value

@@ -1,0 +1,34 @@
+"""What the line asks of an engine: token streams for requests, in any order.
+
+An engine knows token ids. It does not know text, books, the codec, or whether a stream sounds right.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+from orpheus_batch.data import TokenRequest, TokenStream
+
+
+class Engine(Protocol):
+    """A language model that generates many token streams at once."""
+
+    name: str
+    """"torch", "trtllm", …; recorded beside each stream"""
+
+    def generate(self, requests: Iterable[TokenRequest | None]) -> Iterator[TokenStream]:
+        """Generate one stream for each request and yield it as soon as it ends, in any order.
+
+        Requests are pulled only as there is room, at frame boundaries. A ``None`` among them means "nothing
+        now, ask again after the next frame"; an engine with nothing in flight sleeps a few milliseconds and
+        asks again. A request that can't be served (a prompt that does not fit, say) yields
+        a stream with ``finish_reason`` "error"; it does not end the others. Called afresh, an engine starts
+        empty: the same requests in the same order give the same streams on the same hardware.
+
+        Raises:
+            EngineError: The engine can't go on at all.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free the model. Called once; `generate` must not be called after it."""
+        ...

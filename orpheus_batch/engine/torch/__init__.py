@@ -1,0 +1,1 @@
+"""The embedded engine: a Llama in PyTorch with a paged KV cache."""

@@ -1,0 +1,1 @@
+"""What has been done, on disk, so that a crash loses nothing."""

@@ -1,0 +1,1 @@
+"""Whether a take is good enough to keep."""

@@ -1,0 +1,1 @@
+"""From a file to the segments that are spoken."""
