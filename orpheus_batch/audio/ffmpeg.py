@@ -1,0 +1,95 @@
+"""Finds ffmpeg and runs it as a process; the one place that knows how.
+
+An ffmpeg on the PATH is preferred; otherwise the static binary of the `imageio-ffmpeg` package is used. ffprobe
+is never needed. Nothing here knows about chapters, segments or tags.
+"""
+
+import functools
+import logging
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+
+from orpheus_batch.errors import EncodeError
+
+logger = logging.getLogger(__name__)
+
+BITEXACT_ARGS = ("-fflags", "+bitexact", "-flags", "+bitexact")
+"""Output options: no encoder version, date or random id in the file."""
+
+_PROBE_TIMEOUT_S = 60
+_MAX_ERROR_CHARS = 2000
+
+
+@functools.lru_cache(maxsize=1)
+def find_ffmpeg() -> str:
+    """Return the path of an ffmpeg that runs: the first on the PATH, else imageio-ffmpeg's own.
+
+    Raises:
+        EncodeError: Neither is there, or neither runs; says what to install.
+    """
+    tried = []
+    on_path = shutil.which("ffmpeg")
+    if on_path:
+        problem = _probe(on_path)
+        if not problem:
+            return on_path
+        tried.append(f"{on_path} ({problem})")
+    try:
+        import imageio_ffmpeg
+
+        packaged = imageio_ffmpeg.get_ffmpeg_exe()
+    except (ImportError, RuntimeError) as error:
+        tried.append(f"imageio-ffmpeg ({error})")
+    else:
+        problem = _probe(packaged)
+        if not problem:
+            return packaged
+        tried.append(f"{packaged} ({problem})")
+    raise EncodeError(
+        f"no working ffmpeg; tried {'; '.join(tried)}. Install ffmpeg so that it is on the PATH, "
+        "or `pip install imageio-ffmpeg`"
+    )
+
+
+def _probe(executable: str) -> str:
+    """Return why ``executable`` can't be used, or an empty string."""
+    try:
+        done = subprocess.run(
+            [executable, "-hide_banner", "-version"],
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=_PROBE_TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    return "" if done.returncode == 0 else f"exit code {done.returncode}"
+
+
+def run_ffmpeg(args: Sequence[str | os.PathLike[str]], *, stdin: bytes = b"", what: str) -> bytes:
+    """Run ffmpeg to its end and return what it wrote to standard output.
+
+    Args:
+        args: After ``ffmpeg -hide_banner -nostdin -loglevel error``; use ``pipe:0`` and ``pipe:1`` for the pipes.
+        stdin: Given to its standard input.
+        what: For the error: "encoding FILE", …
+
+    Raises:
+        EncodeError: It failed; the message carries the end of its standard error.
+    """
+    command = [find_ffmpeg(), "-hide_banner", "-nostdin", "-loglevel", "error", *map(os.fspath, args)]
+    try:
+        done = subprocess.run(command, input=stdin, capture_output=True, check=False)
+    except OSError as error:
+        raise EncodeError(f"{what}: can't start {command[0]}: {error}") from error
+    if done.returncode:
+        raise EncodeError(f"{what}: {failure(done.returncode, done.stderr)}")
+    return done.stdout
+
+
+def failure(returncode: int, stderr: bytes) -> str:
+    """Return a failed run's exit code and the end of what it said, for an error message."""
+    said = stderr.decode("utf-8", errors="replace").strip()[-_MAX_ERROR_CHARS:]
+    return f"ffmpeg failed with exit code {returncode}: {said or 'it said nothing'}"
