@@ -72,7 +72,10 @@ class FakeEngine:
 
 
 class FakeCodec:
-    """A tone a frame, its pitch from the coarse code: audible, deterministic, and different for each stream."""
+    """A tone a frame, its pitch from the coarse code: audible, deterministic, and different for each stream.
+
+    The last frame fades out, as speech does, so that the stream passes for one that was not cut off.
+    """
 
     fingerprint = "fake-codec"
 
@@ -87,6 +90,7 @@ class FakeCodec:
             self.num_decoded += 1
             pitch_hz = 120.0 + (codes.coarse % 64)[:, None] * 5.0
             samples = 0.2 * np.sin(2 * np.pi * pitch_hz * time_s)
+            samples[-1:] *= np.linspace(1.0, 0.0, SAMPLES_PER_FRAME) ** 2
             waveforms.append(Waveform(samples.reshape(-1).astype(np.float32), SAMPLE_RATE_HZ))
         return waveforms
 

@@ -1,0 +1,184 @@
+"""The ledger's schema, as the steps that lead to it.
+
+A step and its record (a row of ``migrations`` and SQLite's ``user_version``) are one transaction, so a ledger is
+always at a whole version. Steps are never edited once released; a change is a new step at the end.
+"""
+
+from dataclasses import dataclass
+
+from orpheus_batch.errors import LedgerError
+from orpheus_batch.ledger.database import Database
+
+APPLICATION_ID = 0x4F726268
+"""'Orbh', in the file's header: tells a ledger from any other SQLite file"""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One step of the schema."""
+
+    description: str
+    statements: tuple[str, ...]
+
+
+MIGRATIONS: tuple[Migration, ...] = (
+    Migration(
+        "first schema",
+        (
+            """
+            CREATE TABLE migrations (
+                version INTEGER PRIMARY KEY,
+                description TEXT NOT NULL
+            )
+            """,
+            # book, config, model, plan digest: one JSON value each
+            """
+            CREATE TABLE facts (
+                name TEXT PRIMARY KEY,
+                value TEXT NOT NULL
+            ) WITHOUT ROWID
+            """,
+            # Content: what is said, by whom. Rows stay when the plan drops them (position is null then).
+            """
+            CREATE TABLE segments (
+                key INTEGER PRIMARY KEY,
+                segment_id TEXT NOT NULL UNIQUE,
+                text TEXT NOT NULL,
+                voice TEXT NOT NULL,
+                seed INTEGER NOT NULL,
+                position INTEGER,              -- of its first place in the present plan
+                state TEXT NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'accepted', 'failed')),
+                num_takes INTEGER NOT NULL DEFAULT 0,
+                retake_from INTEGER NOT NULL DEFAULT 0,  -- takes before this one do not settle the segment
+                chosen INTEGER,                -- attempt; its score and length are copied here so that a
+                score REAL,                    -- summary of a million segments reads no take
+                num_audio_s REAL NOT NULL DEFAULT 0,
+                failure TEXT NOT NULL DEFAULT ''  -- why it can't be spoken at all
+            )
+            """,
+            """
+            CREATE INDEX segments_pending ON segments (position, num_takes)
+            WHERE state = 'pending' AND position IS NOT NULL
+            """,
+            """
+            CREATE INDEX segments_by_attempt ON segments (num_takes, position)
+            WHERE state = 'pending' AND position IS NOT NULL
+            """,
+            "CREATE INDEX segments_failed ON segments (position) WHERE state = 'failed'",
+            # Never updated but for the verdict; never deleted. The blob comes last: a row is read without it.
+            """
+            CREATE TABLE takes (
+                segment INTEGER NOT NULL REFERENCES segments (key),
+                attempt INTEGER NOT NULL,
+                seed INTEGER NOT NULL,
+                accepted INTEGER NOT NULL CHECK (accepted IN (0, 1)),
+                score REAL NOT NULL,
+                num_audio_s REAL NOT NULL,
+                finish_reason TEXT NOT NULL,
+                engine TEXT NOT NULL,
+                problems TEXT NOT NULL,        -- JSON list
+                measurements TEXT NOT NULL,    -- JSON object
+                tokens_sha256 BLOB NOT NULL,
+                tokens BLOB NOT NULL,
+                UNIQUE (segment, attempt)
+            )
+            """,
+            """
+            CREATE TABLE chapters (
+                chapter_index INTEGER PRIMARY KEY,
+                title TEXT NOT NULL,
+                first_position INTEGER NOT NULL,
+                num_places INTEGER NOT NULL
+            )
+            """,
+            # The plan: where in the book a segment is heard. Many places to one segment.
+            """
+            CREATE TABLE places (
+                position INTEGER PRIMARY KEY,
+                chapter_index INTEGER NOT NULL,
+                segment_index INTEGER NOT NULL,
+                segment INTEGER NOT NULL REFERENCES segments (key),
+                source_start INTEGER NOT NULL,
+                source_end INTEGER NOT NULL,
+                boundary TEXT NOT NULL,
+                pause_after_s REAL NOT NULL
+            )
+            """,
+            "CREATE INDEX places_by_segment ON places (segment)",
+            """
+            CREATE TABLE skipped (
+                source_start INTEGER NOT NULL,
+                source_end INTEGER NOT NULL,
+                reason TEXT NOT NULL,
+                chapter_index INTEGER          -- null outside chapters
+            )
+            """,
+            """
+            CREATE TABLE overrides (
+                text TEXT PRIMARY KEY,         -- as planned
+                spoken TEXT NOT NULL           -- instead
+            ) WITHOUT ROWID
+            """,
+            """
+            CREATE TABLE encoded_chapters (
+                chapter_index INTEGER PRIMARY KEY,
+                recipe_sha256 TEXT NOT NULL
+            )
+            """,
+            # Every file that was ever marked, until it is forgotten; chapter_index is null once superseded.
+            """
+            CREATE TABLE files (
+                name TEXT PRIMARY KEY,
+                chapter_index INTEGER,
+                num_bytes INTEGER NOT NULL,
+                sha256 TEXT NOT NULL,
+                duration_s REAL NOT NULL
+            ) WITHOUT ROWID
+            """,
+            """
+            CREATE TABLE cues (
+                chapter_index INTEGER NOT NULL,
+                segment_index INTEGER NOT NULL,
+                start_sample INTEGER NOT NULL,
+                num_samples INTEGER NOT NULL,
+                PRIMARY KEY (chapter_index, segment_index)
+            ) WITHOUT ROWID
+            """,
+        ),
+    ),
+)
+
+
+def migrate(database: Database) -> None:
+    """Bring a ledger to the newest schema, creating it in an empty file.
+
+    Raises:
+        LedgerError: The file is some other database, or was written by a newer release.
+    """
+    for version in range(check_version(database), len(MIGRATIONS)):
+        migration = MIGRATIONS[version]
+        with database.transaction():
+            for statement in migration.statements:
+                database.execute(statement)
+            database.execute("INSERT INTO migrations VALUES (?, ?)", (version + 1, migration.description))
+            database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            database.execute(f"PRAGMA user_version = {version + 1}")
+
+
+def check_version(database: Database) -> int:
+    """Return the schema's version, 0 for an empty file.
+
+    Raises:
+        LedgerError: The file is some other database, or was written by a newer release.
+    """
+    ((version,),) = database.rows("PRAGMA user_version")
+    ((application_id,),) = database.rows("PRAGMA application_id")
+    ((num_tables,),) = database.rows("SELECT count(*) FROM sqlite_master")
+    if application_id != APPLICATION_ID and (version or num_tables):
+        raise LedgerError(f"{database.path} is not a ledger of this program; move it away")
+    if version > len(MIGRATIONS):
+        raise LedgerError(
+            f"{database.path} has schema {version}, written by a newer release; this one knows up to "
+            f"{len(MIGRATIONS)}: upgrade orpheus-batch"
+        )
+    return version
