@@ -11,7 +11,18 @@ from pathlib import Path
 
 import numpy as np
 
-from orpheus_batch.data import Sampling, SnacCodes, TokenRequest, TokenStream, Waveform
+from orpheus_batch.data import (
+    Book,
+    Boundary,
+    Chapter,
+    ChapterPlan,
+    Sampling,
+    Segment,
+    SnacCodes,
+    TokenRequest,
+    TokenStream,
+    Waveform,
+)
 from orpheus_batch.tokens import TokenLayout
 from orpheus_batch.units import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, TOKENS_PER_FRAME
 
@@ -93,6 +104,30 @@ class FakeCodec:
             samples[-1:] *= np.linspace(1.0, 0.0, SAMPLES_PER_FRAME) ** 2
             waveforms.append(Waveform(samples.reshape(-1).astype(np.float32), SAMPLE_RATE_HZ))
         return waveforms
+
+
+def make_plan(*chapters: Sequence[str], voice: str = "tiny", seed: int = 0) -> tuple[Book, list[ChapterPlan]]:
+    """Return a book and its plan: one segment for each text given, equal texts sharing their segment's id.
+
+    Chapters are called "Chapter 1" and so on, every pause is 0.35 s, and nothing is skipped.
+    """
+    start = 0
+    contents, plans = [], []
+    for chapter_index, texts in enumerate(chapters):
+        title, chapter_start = f"Chapter {chapter_index + 1}", start
+        segments = []
+        for index, text in enumerate(texts):
+            segment_id = hashlib.sha256(f"{text}|{voice}|{seed}".encode()).hexdigest()
+            end = start + len(text) + 1
+            place = (chapter_index, index, text, voice, Boundary.SENTENCE, 0.35, start, end, seed)
+            segments.append(Segment(segment_id, *place))
+            start = end
+        text = "".join(f"{text} " for text in texts)
+        contents.append(Chapter(chapter_index, title, text, chapter_start, heading_length=0))
+        plans.append(ChapterPlan(chapter_index, title, tuple(segments), skipped=()))
+    source_sha256 = hashlib.sha256("".join(chapter.text for chapter in contents).encode()).hexdigest()
+    book = Book("Tiny Book", "Nobody", "en", "tiny.txt", source_sha256, start, tuple(contents), skipped=())
+    return book, plans
 
 
 def make_tiny_pack(

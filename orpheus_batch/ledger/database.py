@@ -12,9 +12,12 @@ from typing import Any
 from orpheus_batch.errors import LedgerError
 
 NETWORK_FILESYSTEMS = frozenset(
-    "9p afs beegfs ceph cifs coda davfs fuse.davfs2 fuse.glusterfs fuse.rclone fuse.s3fs fuse.sshfs glusterfs "
-    "gpfs lustre ncpfs nfs nfs4 smb smb2 smb3 smbfs virtiofs vboxsf".split()
-)
+    (
+        "9p", "afs", "beegfs", "ceph", "cifs", "coda", "davfs", "fuse.davfs2", "fuse.glusterfs", "fuse.rclone",
+        "fuse.s3fs", "fuse.sshfs", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "smb", "smb2", "smb3",
+        "smbfs", "vboxsf", "virtiofs",
+    )
+)  # fmt: skip
 """where shared memory is not shared, or file locks are not to be trusted with a write-ahead log
 
 Source: https://www.sqlite.org/wal.html, "all processes must be on the same host computer"; names as the kernel
@@ -29,7 +32,7 @@ _WHAT_TO_DO = (
     ("database or disk is full", "the disk is full: free some space and run the same command again"),
     (
         "disk i/o error",
-        "the disk refused a read or a write (full, over quota, unplugged?): see to it and run again",
+        "a read or a write was refused (quota, unplugged disk?): mend that and run again",
     ),
     ("readonly database", "it can't be written: check the permissions of the folder and its files"),
     ("unable to open database file", "it can't be opened: check the permissions of the folder and its files"),
@@ -37,6 +40,10 @@ _WHAT_TO_DO = (
         "malformed",
         "the file is damaged: `sqlite3 ledger.sqlite .recover` may save its rows; finished audio files are "
         "not touched; move the ledger away to start over",
+    ),
+    (
+        "could not decode",
+        "a row is damaged: move the ledger away to start over; finished audio files are not touched",
     ),
     ("not a database", "it is not a ledger, or its first page is damaged: move it away to start over"),
     ("locked", "another process is using it: wait for it to end"),
@@ -107,8 +114,7 @@ class Database:
             yield
             self.execute("COMMIT")
         finally:
-            if self._connection.in_transaction:
-                self._connection.rollback()
+            self._roll_back()
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -117,6 +123,11 @@ class Database:
         try:
             yield
         finally:
+            self._roll_back()
+
+    def _roll_back(self) -> None:
+        """Undo an open transaction; SQLite has closed it already after some errors."""
+        with _explained(self.path):
             if self._connection.in_transaction:
                 self._connection.rollback()
 

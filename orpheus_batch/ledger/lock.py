@@ -60,7 +60,7 @@ class FolderLock:
         _held.add(self)
 
     def release(self) -> None:
-        """Give the lock back. The file stays: removing it would let two processes lock two files of one name."""
+        """Give the lock back. The file stays: were it removed, two processes could lock two files so named."""
         if self._file is not None:
             self._file.close()
             self._file = None

@@ -1,7 +1,7 @@
 """The ledger's schema, as the steps that lead to it.
 
-A step and its record (a row of ``migrations`` and SQLite's ``user_version``) are one transaction, so a ledger is
-always at a whole version. Steps are never edited once released; a change is a new step at the end.
+A step and its record (a row of ``migrations`` and SQLite's ``user_version``) are one transaction, so a ledger
+is always at a whole version. Steps are never edited once released; a change is a new step at the end.
 """
 
 from dataclasses import dataclass

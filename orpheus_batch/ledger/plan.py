@@ -56,7 +56,6 @@ def replace_plan(
 
 def _replace_places(database: Database, plans: Sequence[ChapterPlan]) -> PlanDiff:
     ((num_rows_before,),) = database.rows("SELECT count(*) FROM segments")
-    ((num_planned_before,),) = database.rows("SELECT count(*) FROM segments WHERE position IS NOT NULL")
     database.execute("DELETE FROM places")
     database.execute("DELETE FROM chapters")
     # An id never changes its meaning: the assignment of NULL is refused by the column and ends the transaction.
@@ -105,19 +104,14 @@ def _replace_places(database: Database, plans: Sequence[ChapterPlan]) -> PlanDif
     ((num_rows,),) = database.rows("SELECT count(*) FROM segments")
     ((num_planned,),) = database.rows("SELECT count(*) FROM segments WHERE position IS NOT NULL")
     num_new = num_rows - num_rows_before
-    # What was planned, less what was dropped, is what both plans share; the rest came back from further away.
-    del num_planned_before
     return PlanDiff(position, num_planned, num_new, num_planned - num_new, num_dropped)
 
 
 def _place_rows(plans: Sequence[ChapterPlan]) -> Iterator[tuple[Any, ...]]:
-    position = 0
-    for plan in plans:
-        for s in plan.segments:
-            yield (
-                position, s.chapter_index, s.index, s.start, s.end, s.boundary.value, s.pause_after_s, s.segment_id,
-            )  # fmt: skip
-            position += 1
+    segments = (segment for plan in plans for segment in plan.segments)
+    for position, s in enumerate(segments):
+        place = (position, s.chapter_index, s.index, s.start, s.end, s.boundary.value, s.pause_after_s)
+        yield (*place, s.segment_id)
 
 
 def _replace_skipped(database: Database, book: Book, plans: Sequence[ChapterPlan]) -> None:

@@ -80,37 +80,23 @@ def matching_segments(database: Database, id_prefix: str, text: str, limit: int)
 
 
 def _reports(database: Database, where: str, parameters: Iterable[Any]) -> list[SegmentReport]:
-    reports = []
-    for row in database.rows(_SEGMENT_REPORT + where, parameters):
-        (
-            segment_id,
-            chapter,
-            title,
-            index,
-            boundary,
-            text,
-            state,
-            chosen,
-            num_takes,
-            score,
-            failure,
-            problems,
-            at,
-        ) = row
-        reports.append(
-            SegmentReport(
-                segment_id=segment_id,
-                chapter_index=chapter,
-                chapter_title=title,
-                segment_index=index,
-                boundary=Boundary(boundary),
-                text=text,
-                state=SegmentState(state),
-                attempt=chosen,
-                num_takes=num_takes,
-                score=score,
-                problems=(failure,) if failure else tuple(json.loads(problems)) if problems else (),
-                start_s=None if at is None else samples_to_seconds(at),
-            )
+    return [
+        SegmentReport(
+            segment_id=segment_id,
+            chapter_index=chapter_index,
+            chapter_title=title,
+            segment_index=segment_index,
+            boundary=Boundary(boundary),
+            text=text,
+            state=SegmentState(state),
+            attempt=chosen,
+            num_takes=num_takes,
+            score=score,
+            problems=(failure,) if failure else tuple(json.loads(problems or "[]")),
+            start_s=None if start_sample is None else samples_to_seconds(start_sample),
         )
-    return reports
+        for (
+            segment_id, chapter_index, title, segment_index, boundary, text, state, chosen, num_takes, score,
+            failure, problems, start_sample,
+        ) in database.rows(_SEGMENT_REPORT + where, parameters)
+    ]  # fmt: skip

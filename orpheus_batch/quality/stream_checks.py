@@ -12,13 +12,15 @@ from orpheus_batch.config import QualityConfig
 from orpheus_batch.data import TokenStream
 from orpheus_batch.quality.verdict import Problem, Verdict, judge
 from orpheus_batch.tokens import TokenLayout
-from orpheus_batch.units import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, TOKENS_PER_FRAME, num_frames_to_seconds
+from orpheus_batch.units import TOKENS_PER_FRAME, TOKENS_PER_SECOND, num_frames_to_seconds
 
 LENGTH_SLACK_S = 0.5
-"""added to both ends of the believable length. The prediction is a line through lengths that spread in two ways:
-in proportion to the text (pace), and by a constant (the silence before and after speech, which makes most of a
-one-word stream). The ratios of the configuration cover the first, this the second; Orpheus' lead-in alone varies
-by 0.4 to 0.6 s."""
+"""added to both ends of the believable length
+
+The prediction is a line through lengths that spread in two ways: in proportion to the text (pace), and by a
+constant (the silence around speech, which makes most of a one-word stream). The ratios of the configuration cover
+the first, this the second: Orpheus' lead-in alone varies by 0.4 to 0.6 s.
+"""
 
 MIN_FRAMES = 2
 """0.17 s: no word is shorter"""
@@ -113,18 +115,17 @@ def _order_problems(ids: np.ndarray, num_usable: int, layout: TokenLayout) -> li
 
 
 def _length_problems(num_frames: int, expected_num_tokens: int, config: QualityConfig) -> list[Problem]:
-    slack = LENGTH_SLACK_S * SAMPLE_RATE_HZ / SAMPLES_PER_FRAME
-    expected = expected_num_tokens / TOKENS_PER_FRAME
-    shortest = max(float(MIN_FRAMES), config.min_length_ratio * expected - slack)
-    longest = config.max_length_ratio * expected + slack
-    if shortest <= num_frames <= longest:
+    length_s = num_frames_to_seconds(num_frames)
+    expected_s = expected_num_tokens / TOKENS_PER_SECOND
+    shortest_s = max(num_frames_to_seconds(MIN_FRAMES), config.min_length_ratio * expected_s - LENGTH_SLACK_S)
+    longest_s = config.max_length_ratio * expected_s + LENGTH_SLACK_S
+    if shortest_s <= length_s <= longest_s:
         return []
-    bound, limit = ("at least", shortest) if num_frames < shortest else ("at most", longest)
+    bound, limit_s = ("at least", shortest_s) if length_s < shortest_s else ("at most", longest_s)
     return [
         Problem(
-            f"{num_frames_to_seconds(num_frames):.2f} s long, expected {num_frames_to_seconds(expected):.2f} s, "
-            f"{bound} {num_frames_to_seconds(limit):.2f} s",
-            4.0 + 4.0 * min(4.0, abs(math.log(num_frames / limit))),
+            f"{length_s:.2f} s long, expected {expected_s:.2f} s, {bound} {limit_s:.2f} s",
+            4.0 + 4.0 * min(4.0, abs(math.log(length_s / limit_s))),
         )
     ]
 
@@ -137,13 +138,12 @@ def _loop_problems(
     A stretch repeats with period p when each of its frames equals the one p before it: in at least six of seven
     codes, or, heard as the same sounds in another detail, in the coarse code alone over three periods. A steady
     stretch (p = 1) may be plain silence, so at the start, and at the end of a stream that stopped by itself, it
-    is left to the audio checks, and inside it may be as long as silence may.
+    is left to the audio checks, and inside it may be as long as silence may; a whole stream may not be steady.
     """
     offsets = layout.audio_offset + layout.codebook_size * np.arange(TOKENS_PER_FRAME)
     frames = token_ids.reshape(-1, TOKENS_PER_FRAME) - offsets
     num_frames = len(frames)
-    limit = config.max_loop_s * SAMPLE_RATE_HZ / SAMPLES_PER_FRAME
-    steady_limit = max(config.max_loop_s, config.max_silence_s) * SAMPLE_RATE_HZ / SAMPLES_PER_FRAME
+    steady_limit_s = max(config.max_loop_s, config.max_silence_s)
     best: tuple[int, int, int] | None = None
     for period in range(1, min(MAX_LOOP_PERIOD, num_frames - 1) + 1):
         equal = frames[period:] == frames[:-period]
@@ -158,9 +158,10 @@ def _loop_problems(
         for start, length, _ in found:
             is_steady = bool((frames[start + 1 : start + length, 0] == frames[start, 0]).all())
             at_edge = start == 0 or (stopped and start + length == num_frames)
-            if is_steady and at_edge:
+            if is_steady and at_edge and length < num_frames:
                 continue
-            if length > (steady_limit if is_steady else limit) and (best is None or length > best[1]):
+            limit_s = steady_limit_s if is_steady else config.max_loop_s
+            if num_frames_to_seconds(length) > limit_s and (best is None or length > best[1]):
                 best = (start, length, period)
     if best is None:
         return []
