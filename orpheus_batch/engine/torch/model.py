@@ -1,0 +1,146 @@
+"""A Llama that writes prompts into a paged cache and then takes one token a slot and step.
+
+It knows embeddings, layers and logits; it does not know requests, sampling, or which token stops.
+
+Source: the architecture and its order of operations as in `transformers`' ``modeling_llama``.
+"""
+
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+
+from orpheus_batch.engine.torch.linear import Linear
+from orpheus_batch.engine.torch.paged_cache import BlockPlan, PagedCache, StepPlan
+from orpheus_batch.engine.torch.rope import rotate_, rotations
+from orpheus_batch.engine.torch.weights import LayerWeights, LlamaConfig, LlamaWeights
+from orpheus_batch.units import TOKENS_PER_FRAME
+
+
+class _Layer:
+    """One decoder layer, cut where attention happens."""
+
+    def __init__(self, config: LlamaConfig, weights: LayerWeights):
+        self._config = config
+        self._norm_shape = (config.hidden_size,)
+        self._input_norm = weights.input_norm
+        self._post_attention_norm = weights.post_attention_norm
+        self._qkv = Linear(weights.qkv, weights.qkv_bias)
+        self._out = Linear(weights.out, weights.out_bias)
+        self._gate_up = Linear(weights.gate_up, weights.gate_up_bias)
+        self._down = Linear(weights.down, weights.down_bias)
+
+    def qkv(self, hidden: torch.Tensor, rotation: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return rotated queries [n, heads, head_dim], and keys and values [n, 2, kv_heads, head_dim]."""
+        config = self._config
+        qkv = self._qkv(F.rms_norm(hidden, self._norm_shape, self._input_norm, config.rms_norm_eps))
+        heads = qkv.view(len(hidden), -1, config.head_dim)
+        rotate_(heads[:, : config.num_heads + config.num_kv_heads], rotation)
+        kv = heads[:, config.num_heads :].unflatten(1, (2, config.num_kv_heads))
+        return heads[:, : config.num_heads], kv
+
+    def finish(self, hidden: torch.Tensor, attended: torch.Tensor) -> torch.Tensor:
+        """Add attention [n, heads * head_dim] and the feed-forward part to ``hidden``."""
+        hidden = hidden + self._out(attended)
+        normed = F.rms_norm(hidden, self._norm_shape, self._post_attention_norm, self._config.rms_norm_eps)
+        gate, up = self._gate_up(normed).chunk(2, dim=-1)
+        return hidden + self._down(F.silu(gate).mul_(up))
+
+
+class Llama:
+    """The model on one device."""
+
+    def __init__(self, config: LlamaConfig, weights: LlamaWeights):
+        self._config = config
+        self._embedding = weights.embedding
+        self._inverse_frequencies = config.rope.inverse_frequencies().to(weights.embedding.device)
+        self._layers = [_Layer(config, layer) for layer in weights.layers]
+        self._norm = weights.norm
+        codebook_size = (len(weights.head) - 1) // TOKENS_PER_FRAME
+        starts = [0, *(1 + p * codebook_size for p in range(1, TOKENS_PER_FRAME)), len(weights.head)]
+        self._heads = [Linear(weights.head[a:b]) for a, b in pairwise(starts)]
+
+    def prefill(
+        self,
+        token_ids: torch.Tensor,
+        lengths: list[int],
+        block: torch.Tensor,
+        cell: torch.Tensor,
+        cache: PagedCache,
+    ) -> None:
+        """Write keys and values of whole prompts into the cache.
+
+        Args:
+            token_ids: int64 [sum of lengths], prompt after prompt.
+            lengths: Of each prompt, at least 1.
+            block: int64 [sum of lengths], where each token's key and value go.
+            cell: int64 [sum of lengths], likewise.
+            cache: Written to, not read: a prompt starts its sequence.
+        """
+        device = token_ids.device
+        widths = torch.tensor(lengths, device=device)
+        columns = torch.arange(max(lengths), device=device)
+        inside = columns < widths[:, None]
+        positions = columns.expand(len(lengths), -1)[inside]
+        rotation = rotations(positions, self._inverse_frequencies)
+        hidden = self._embedding[token_ids]
+        for index, layer in enumerate(self._layers):
+            query, kv = layer.qkv(hidden, rotation)
+            cache.write(index, block, cell, kv)
+            if index < len(self._layers) - 1:  # nobody reads what the last layer would make of a prompt
+                hidden = layer.finish(hidden, self._attend_prompts(query, kv, inside))
+
+    def decode(
+        self,
+        token_ids: torch.Tensor,
+        positions: torch.Tensor,
+        cache: PagedCache,
+        plan: BlockPlan,
+        step: StepPlan,
+    ) -> torch.Tensor:
+        """Take one token a slot.
+
+        Args:
+            token_ids: int64 [n].
+            positions: int64 [n], of the tokens in their sequences.
+            cache: Holds what comes before; the tokens' own keys and values are added.
+            plan: Of the frame.
+            step: Of this step.
+
+        Returns:
+            [n, hidden], ready for `logits`.
+        """
+        rotation = rotations(positions, self._inverse_frequencies)
+        hidden = self._embedding[token_ids]
+        for index, layer in enumerate(self._layers):
+            query, kv = layer.qkv(hidden, rotation)
+            cache.write(index, step.block, step.cell, kv)
+            hidden = layer.finish(hidden, cache.attend(index, query, plan, step))
+        return F.rms_norm(hidden, hidden.shape[1:], self._norm, self._config.rms_norm_eps)
+
+    def logits(self, hidden: torch.Tensor, position: int) -> torch.Tensor:
+        """Return logits of the ids that are legal at ``position`` (0..6) of the frame.
+
+        Returns:
+            float32 [n, codebook_size], a column a code; at position 0 the stop id comes before them.
+        """
+        return self._heads[position](hidden).float()
+
+    def _attend_prompts(self, query: torch.Tensor, kv: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
+        """Return causal attention [tokens, heads * head_dim] within each prompt.
+
+        Prompts are padded to the longest for this alone; padding comes last, so nothing real looks at it.
+        """
+        config = self._config
+        num_prompts, width = inside.shape
+
+        def padded(rows: torch.Tensor) -> torch.Tensor:
+            full = rows.new_zeros(num_prompts, width, *rows.shape[1:])
+            full[inside] = rows
+            return full.transpose(1, 2)
+
+        keys, values = (
+            padded(part).repeat_interleave(config.queries_per_kv_head, dim=1) for part in kv.unbind(1)
+        )
+        attended = F.scaled_dot_product_attention(padded(query), keys, values, is_causal=True)
+        return attended.transpose(1, 2)[inside].flatten(1)

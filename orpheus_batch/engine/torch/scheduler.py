@@ -1,0 +1,201 @@
+"""Which request runs next, and whether there is room for it.
+
+Host side, plain Python: no tensors, no block ids. A sequence is admitted only when the KV budget holds its
+prompt and its longest possible continuation beside those of all others running, so a running sequence can
+always go on: nothing is evicted, nothing is computed twice, nothing can deadlock. Blocks themselves are taken
+as the sequence grows. The price is budget reserved for length that is rarely used; caps come from the text's
+predicted length, which keeps it small.
+
+Longest first, because what starts last decides when the batch runs empty; within a bounded look-ahead, so
+that memory is flat and early segments finish early; and no request is overtaken for ever.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from orpheus_batch.data import FinishReason, TokenRequest, TokenStream
+from orpheus_batch.engine.torch.blocks import num_blocks_for
+from orpheus_batch.units import TOKENS_PER_FRAME
+
+
+@dataclass(slots=True, eq=False)
+class Sequence:
+    """A request in a slot."""
+
+    request: TokenRequest
+    max_frames: int
+    """it ends here if it has not stopped before"""
+    reserved_blocks: int
+    """counted against the budget until it ends"""
+    num_frames: int = 0
+    """finished so far"""
+    token_ids: np.ndarray = field(init=False)
+    """int32 [7 * max_frames], the first 7 * num_frames of them valid"""
+
+    def __post_init__(self) -> None:
+        self.token_ids = np.empty(self.max_frames * TOKENS_PER_FRAME, dtype=np.int32)
+
+    @property
+    def num_cached_tokens(self) -> int:
+        """Tokens in the cache at a frame's start: all but the newest, which is yet to be taken."""
+        return len(self.request.prompt_token_ids) - 1 + self.num_frames * TOKENS_PER_FRAME
+
+    def append(self, frame: np.ndarray) -> None:
+        """Add one frame, int [7]."""
+        start = self.num_frames * TOKENS_PER_FRAME
+        self.token_ids[start : start + TOKENS_PER_FRAME] = frame
+        self.num_frames += 1
+
+    def stream(self, finish_reason: FinishReason) -> TokenStream:
+        """Return what was generated."""
+        token_ids = self.token_ids[: self.num_frames * TOKENS_PER_FRAME].copy()
+        return token_stream(self.request, token_ids, finish_reason)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Waiting:
+    sequence: Sequence
+    num_frames: int
+    """expected; decides the order"""
+    overdue_at: int
+    """number of admissions after which it goes first"""
+
+
+class Scheduler:
+    """Pulls requests, orders them, and keeps the budget."""
+
+    def __init__(
+        self, max_batch_size: int, num_blocks: int, tokens_per_block: int, max_positions: int, look_ahead: int
+    ):
+        """Make an empty one.
+
+        Args:
+            max_batch_size: Sequences that run together.
+            num_blocks: KV budget.
+            tokens_per_block: Size of a block.
+            max_positions: Longest sequence the model takes, prompt included, in tokens.
+            look_ahead: Most requests held waiting.
+        """
+        self.running: list[Sequence] = []
+        """by slot; slots 0..len-1 are in use"""
+        self.num_reserved_blocks = 0
+        self.exhausted = False
+        """the requests have ended"""
+        self._max_batch_size = max_batch_size
+        self._num_blocks = num_blocks
+        self._tokens_per_block = tokens_per_block
+        self._max_positions = max_positions
+        self._look_ahead = look_ahead
+        self._waiting: list[_Waiting] = []
+        self._num_admitted = 0
+
+    @property
+    def num_waiting(self) -> int:
+        """Requests pulled and not yet running."""
+        return len(self._waiting)
+
+    def pull(self, requests: Iterator[TokenRequest | None]) -> Iterator[TokenStream]:
+        """Take requests until enough wait, or there are none for now.
+
+        Yields:
+            A stream with ``finish_reason`` "error" for each request that can't run at all.
+        """
+        while not self.exhausted and len(self._waiting) < self._look_ahead:
+            try:
+                request = next(requests)
+            except StopIteration:
+                self.exhausted = True
+                return
+            if request is None:
+                return
+            error = self._add(request)
+            if error:
+                yield token_stream(request, np.empty(0, dtype=np.int32), "error", error)
+
+    def admit(self) -> list[Sequence]:
+        """Move waiting requests into free slots while the budget lasts; return those moved, in slot order."""
+        admitted = []
+        while self._waiting and len(self.running) < self._max_batch_size:
+            index = self._next_index()
+            sequence = self._waiting[index].sequence
+            # it is not passed over for a shorter one: it would never find room
+            if self.num_reserved_blocks + sequence.reserved_blocks > self._num_blocks:
+                break
+            del self._waiting[index]
+            self._num_admitted += 1
+            self.num_reserved_blocks += sequence.reserved_blocks
+            self.running.append(sequence)
+            admitted.append(sequence)
+        return admitted
+
+    def remove(self, slot: int) -> int:
+        """Take a sequence out of its slot and let the last one move in.
+
+        Returns:
+            The slot that the last sequence came from; ``slot`` itself where it was the last.
+        """
+        self.num_reserved_blocks -= self.running[slot].reserved_blocks
+        last = len(self.running) - 1
+        self.running[slot] = self.running[last]
+        self.running.pop()
+        return last
+
+    def _add(self, request: TokenRequest) -> str:
+        """Put a request among the waiting; return why it can't run, or nothing."""
+        prompt = len(request.prompt_token_ids)
+        if prompt == 0:
+            return "the prompt is empty"
+        room_model = (self._max_positions - prompt) // TOKENS_PER_FRAME
+        room_cache = (self._num_blocks * self._tokens_per_block - prompt + 1) // TOKENS_PER_FRAME
+        if request.forced_num_tokens is not None:
+            max_frames = -(-request.forced_num_tokens // TOKENS_PER_FRAME)
+            expected_frames = max_frames
+        else:
+            max_frames = request.max_new_tokens // TOKENS_PER_FRAME
+            expected_frames = min(max_frames, -(-request.expected_num_tokens // TOKENS_PER_FRAME))
+        if max_frames < 1:
+            return f"max_new_tokens {request.max_new_tokens} leaves no room for one frame of {TOKENS_PER_FRAME}"
+        needed = prompt + max(1, expected_frames) * TOKENS_PER_FRAME
+        if max(1, expected_frames) > room_model:
+            return (
+                f"the prompt of {prompt} tokens and its speech take about {needed}; the model's longest "
+                f"sequence is {self._max_positions}"
+            )
+        if max(1, expected_frames) > room_cache:
+            return (
+                f"the prompt of {prompt} tokens and its speech take about {needed}; the KV cache holds "
+                f"{self._num_blocks * self._tokens_per_block}, raise engine.kv_cache_gb"
+            )
+        max_frames = min(max_frames, room_model, room_cache)
+        num_cached = prompt - 1 + max_frames * TOKENS_PER_FRAME
+        reserved_blocks = num_blocks_for(num_cached, self._tokens_per_block)
+        self._waiting.append(
+            _Waiting(
+                sequence=Sequence(request, max_frames, reserved_blocks),
+                num_frames=expected_frames,
+                overdue_at=self._num_admitted + 2 * self._look_ahead,
+            )
+        )
+        return ""
+
+    def _next_index(self) -> int:
+        """Return the oldest request if it has waited too long, else the longest; ties go to the older."""
+        if self._waiting[0].overdue_at <= self._num_admitted:
+            return 0
+        return max(range(len(self._waiting)), key=lambda i: (self._waiting[i].num_frames, -i))
+
+
+def token_stream(
+    request: TokenRequest, token_ids: np.ndarray, finish_reason: FinishReason, error: str = ""
+) -> TokenStream:
+    """Return the stream that answers ``request``."""
+    return TokenStream(
+        segment_id=request.segment_id,
+        token_ids=token_ids,
+        finish_reason=finish_reason,
+        seed=request.seed,
+        attempt=request.attempt,
+        error=error,
+    )
