@@ -17,6 +17,10 @@ class InputError(OrpheusBatchError):
     """A book, a prompt file or another input can't be used as it is."""
 
 
+class CoverageError(OrpheusBatchError):
+    """A plan does not hold every character of its book exactly once: a fault in this package, never in the book."""
+
+
 class LedgerError(OrpheusBatchError):
     """The ledger is damaged, locked by another process, or can't be written."""
 

@@ -1,0 +1,60 @@
+"""Cuts a sentence that is too long for one breath of the model at its best clause boundaries.
+
+Knows punctuation, conjunctions and lengths in characters; nothing of normalisation or audio.
+"""
+
+import re
+
+_CUT = re.compile(
+    r"(?P<strong>(?<=[.!?;:])[\"'”’)\]]*\s+|(?<=[.!?;:])[\"'”’)\]]*(?:--+|[—–])\s*|[。！？；：][」』”’]*)"
+    r"|(?P<dash>\s*(?:--+|[—–])\s*|\s-\s)"
+    r"|(?P<comma>(?<=,)[\"'”’)\]]*\s+|[、，][」』”’]*|(?<=[\"”)\]])\s+)"
+    r"|(?P<conjunction>\s+(?=(?:and|but|or|nor|yet|so|for|because|although|though|while|whilst|when|where|which|who|"
+    r"whom|whose|that|than|if|unless|until|till|since|before|after|as|with|without)\b))"
+    r"|(?P<space>\s+)"
+    r"|(?P<wide>(?<=[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff])(?=[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]))"
+)
+_PENALTY = {"strong": 0.0, "dash": 0.15, "comma": 0.2, "conjunction": 0.45, "space": 0.9, "wide": 0.9}
+"""Added to the squared distance from an even cut, in units of the even length: a comma is worth moving a cut by
+some 40 % of a piece, a mere space is the last resort. Set by ear on Sherlock Holmes."""
+
+
+def cut_points(text: str, max_chars: int) -> list[int]:
+    """Choose where to cut ``text`` so that no piece is longer than ``max_chars``, if words allow it.
+
+    Args:
+        text: One sentence.
+        max_chars: Longest piece, in characters, blanks at its ends left out.
+
+    Returns:
+        Offsets where a new piece begins, ascending; empty if ``text`` fits. A word longer than ``max_chars`` stays
+        whole.
+    """
+    candidates = [(match.end(), _PENALTY[match.lastgroup or "space"]) for match in _CUT.finditer(text)]
+    cuts: list[int] = []
+    start, index = 0, 0
+    length = len(text.rstrip())
+    while length - start > max_chars:
+        pieces = -(-(length - start) // max_chars)
+        target = (length - start) / pieces
+        best, best_cost = -1, float("inf")
+        fallback = -1
+        while index < len(candidates) and candidates[index][0] <= start:
+            index += 1
+        for position, penalty in candidates[index:]:
+            size = len(text[start:position].rstrip())
+            if position >= length:
+                break
+            if size > max_chars:
+                fallback = position
+                break
+            cost = ((position - start - target) / target) ** 2 + penalty
+            if size and cost < best_cost:
+                best, best_cost = position, cost
+        if best < 0:
+            best = fallback
+        if best < 0:
+            break
+        cuts.append(best)
+        start = best
+    return cuts

@@ -1,0 +1,109 @@
+"""Numbers in words, as they are read aloud in English prose.
+
+Whole numbers, decimals, ordinals, years, dollars and pounds, per cent. Dates, times, ranges, units and fractions
+are read digit group by digit group. The words themselves come from `inflect`.
+"""
+
+import re
+from collections.abc import Callable
+from functools import lru_cache
+
+_MAX_DIGITS = 36
+"""longer numbers are read digit by digit"""
+
+_DIGITS = r"\d+(?:,\d{3})+|\d+"
+_PATTERN = re.compile(
+    rf"(?P<money>[$£€])\s?(?P<amount>{_DIGITS})(?:\.(?P<cents>\d\d)(?!\d))?(?P<scale> (?:hundred|thousand|million|billion))?"
+    rf"|(?P<ordinal>{_DIGITS})(?:st|nd|rd|th|d)\b"
+    r"|\b(?P<decade>(?:1[1-9]|20)\d0)['’]?s\b"
+    rf"|(?<![\d.,])(?P<year>(?:1[1-9]|20)\d\d)(?![\d%]|[.,]\d)"
+    rf"|(?P<whole>{_DIGITS})(?:\.(?P<fraction>\d+))?(?P<percent>\s?%)?"
+)
+_MONEY = {
+    "$": ("dollar", "dollars", "cent", "cents"),
+    "£": ("pound", "pounds", "penny", "pence"),
+    "€": ("euro", "euros", "cent", "cents"),
+}
+
+
+def numbers_to_words(text: str) -> str:
+    """Return ``text`` with every run of ASCII digits in words."""
+    if not re.search(r"[0-9]", text):
+        return text
+    return _PATTERN.sub(_read, text)
+
+
+@lru_cache(maxsize=4096)
+def cardinal(value: int) -> str:
+    """Return a whole number in words, without commas."""
+    return _engine().number_to_words(value, andword="and", comma="")
+
+
+@lru_cache(maxsize=4096)
+def ordinal(value: int) -> str:
+    """Return an ordinal in words: 21 is "twenty-first"."""
+    engine = _engine()
+    return engine.ordinal(engine.number_to_words(value, andword="and", comma=""))
+
+
+@lru_cache(maxsize=4096)
+def year(value: int) -> str:
+    """Return a year from 1100 to 2099 as it is read: 1876 is "eighteen seventy-six"."""
+    century, rest = divmod(value, 100)
+    if 2000 <= value < 2010:
+        return cardinal(value)
+    if rest == 0:
+        return f"{cardinal(century)} hundred"
+    return f"{cardinal(century)} {'oh ' if rest < 10 else ''}{cardinal(rest)}"
+
+
+def _read(match: re.Match[str]) -> str:
+    words = _words(match)
+    before = match.string[match.start() - 1 : match.start()]
+    after = match.string[match.end() : match.end() + 1]
+    return f"{' ' if before.isalnum() else ''}{words}{' ' if after.isalnum() else ''}"
+
+
+def _words(match: re.Match[str]) -> str:
+    if match["money"]:
+        one, many, cent, cents = _MONEY[match["money"]]
+        amount = match["amount"].replace(",", "")
+        number = _whole(amount)
+        if match["scale"]:
+            return f"{number}{match['scale']} {many}"
+        words = f"{number} {one if amount == '1' else many}"
+        if match["cents"] and int(match["cents"]):
+            words += f" and {cardinal(int(match['cents']))} {cent if match['cents'] == '01' else cents}"
+        return words
+    if match["ordinal"]:
+        digits = match["ordinal"].replace(",", "")
+        return ordinal(int(digits)) if len(digits) <= _MAX_DIGITS else _one_by_one(digits)
+    if match["decade"]:
+        word = year(int(match["decade"]))
+        return f"{word[:-1]}ies" if word.endswith("y") else f"{word}s"
+    if match["year"]:
+        return year(int(match["year"]))
+    words = _whole(match["whole"].replace(",", ""))
+    if match["fraction"]:
+        words += f" point {_one_by_one(match['fraction'])}"
+    return f"{words} percent" if match["percent"] else words
+
+
+def _whole(digits: str) -> str:
+    if len(digits) > _MAX_DIGITS or (len(digits) > 1 and digits[0] == "0"):
+        return _one_by_one(digits)
+    return cardinal(int(digits))
+
+
+def _one_by_one(digits: str) -> str:
+    return " ".join("oh" if digit == "0" else cardinal(int(digit)) for digit in digits)
+
+
+@lru_cache(maxsize=1)
+def _engine() -> "_Inflect":
+    import inflect
+
+    return inflect.engine()
+
+
+_Inflect = Callable  # the engine's type, without importing it: the import takes half a second

@@ -1,0 +1,70 @@
+"""Punkt's parameters: shipped as JSON, refined on a book without supervision.
+
+Punkt: Kiss and Strunk, "Unsupervised Multilingual Sentence Boundary Detection", Computational Linguistics 32(4),
+2006, as NLTK implements it. Nothing is downloaded. What it can't know (quotations, lists, titles before names)
+is in `orpheus_batch.text.boundaries`.
+"""
+
+import json
+import re
+from functools import lru_cache
+from importlib import resources
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
+
+DATA_FILE = "english.json"
+MAX_REFINE_CHARS = 400_000
+"""of a long book, so much from its beginning is learned from: names and abbreviations recur"""
+
+FOLD_QUOTES = str.maketrans("“”„‟‘’‚‛«»…–—", '""""\'\'\'\'""---')
+"""one character for one, so that offsets hold; Punkt's own tokens know straight quotes alone"""
+
+
+def load_tokenizer(book_text: str = "") -> "PunktSentenceTokenizer":
+    """Return a Punkt tokenizer with the shipped parameters, refined on ``book_text``.
+
+    Args:
+        book_text: The book's own words; empty for the shipped parameters alone.
+
+    Returns:
+        The tokenizer; equal texts give equal tokenizers.
+    """
+    from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
+
+    shipped = _shipped()
+    parameters = PunktParameters()
+    parameters.abbrev_types = set(shipped["abbreviations"])
+    parameters.sent_starters = set(shipped["sentence_starters"])
+    parameters.collocations = {tuple(pair) for pair in shipped["collocations"]}
+    for word, flags in shipped["orthographic_context"].items():
+        parameters.add_ortho_context(word, flags)
+    if book_text:
+        learned = learn(book_text[:MAX_REFINE_CHARS])
+        parameters.abbrev_types |= {word for word in learned.abbrev_types if is_plausible_abbreviation(word)}
+        parameters.collocations |= learned.collocations
+        parameters.sent_starters |= learned.sent_starters
+        for word, flags in learned.ortho_context.items():
+            parameters.add_ortho_context(word, flags)
+    return PunktSentenceTokenizer(parameters)
+
+
+def learn(text: str) -> "PunktParameters":
+    """Train Punkt on ``text`` without supervision and return what it found."""
+    from nltk.tokenize.punkt import PunktTrainer
+
+    trainer = PunktTrainer()
+    trainer.train(text.translate(FOLD_QUOTES).replace("_", ""), finalize=True)
+    return trainer.get_params()
+
+
+def is_plausible_abbreviation(word: str) -> bool:
+    """Say whether a type that Punkt took for an abbreviation may be one: letters, short, no number of a list."""
+    return bool(re.fullmatch(r"[^\W\d_]{1,5}(?:\.[^\W\d_]{1,3})*", word))
+
+
+@lru_cache(maxsize=1)
+def _shipped() -> dict:
+    file = resources.files("orpheus_batch.text") / "data" / DATA_FILE
+    return json.loads(file.read_text(encoding="utf-8"))

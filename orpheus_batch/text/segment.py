@@ -1,0 +1,370 @@
+"""From sentences to segments: the pieces that are spoken in one go, and the plan of a chapter.
+
+Short sentences are joined with a neighbour of their paragraph, long ones cut at a clause, every character of the
+source accounted for. What is joined or cut is decided from a sentence and its nearest neighbours alone, so an edit
+changes the segments around it and no others.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Sequence
+
+from orpheus_batch.config import PauseConfig
+from orpheus_batch.data import Book, Boundary, Chapter, ChapterPlan, Sampling, Segment, Sentence, SkippedSpan
+from orpheus_batch.errors import ConfigError, CoverageError
+from orpheus_batch.text.clauses import cut_points
+from orpheus_batch.text.normalize import end_with_stop, normalize
+from orpheus_batch.text.split import SCENE_BREAK, SentenceSplitter
+from orpheus_batch.voices import ModelPack
+
+SEGMENT_FORMAT_VERSION = 1
+"""part of every segment id: raised when the same fields would be spoken differently"""
+JOIN_ROUNDS = 3
+"""how often short pieces look for a neighbour; bounds how far an edit reaches"""
+_MAX_MARKUP_CHARS = 3_000
+"""longest stretch of markup between two characters of a sentence"""
+MIN_MAX_CHARS = 20
+"""a limit below this would cut inside clauses of three words"""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Piece:
+    """A stretch on its way to a segment."""
+
+    text: str
+    """spoken; empty where it is skipped"""
+    start: int
+    end: int
+    boundary: Boundary
+    skip_reason: str = ""
+    fixed: bool = False
+    """a heading: joined with nothing"""
+
+
+def segment_id(text: str, voice: str, model_fingerprint: str, sampling: Sampling, seed: int) -> str:
+    """Return the name of what is spoken: equal inputs share one take, wherever they stand.
+
+    Args:
+        text: As it is spoken.
+        voice: The voice's name.
+        model_fingerprint: Of weights, precision and tokenizer; see `ModelPack.model_fingerprint`.
+        sampling: How tokens are drawn.
+        seed: Of the first take.
+
+    Returns:
+        Hexadecimal sha256.
+    """
+    fields = [SEGMENT_FORMAT_VERSION, text, voice, model_fingerprint, dataclasses.astuple(sampling), seed]
+    return hashlib.sha256(json.dumps(fields, ensure_ascii=False).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def plan_chapter(
+    chapter: Chapter,
+    sentences: Sequence[Sentence],
+    *,
+    pack: ModelPack,
+    voice: str,
+    model_fingerprint: str,
+    pauses: PauseConfig,
+    seed: int = 0,
+    min_chars: int | None = None,
+    max_chars: int | None = None,
+) -> ChapterPlan:
+    """Turn a chapter's sentences into segments.
+
+    Args:
+        chapter: Where the sentences come from.
+        sentences: They tile the chapter.
+        pack: Its alphabet, tags, limits and sampling.
+        voice: One of the pack's.
+        model_fingerprint: See `segment_id`.
+        pauses: Silence after each kind of boundary.
+        seed: Of every first take.
+        min_chars: Shorter pieces are joined; None: the pack's.
+        max_chars: Longer ones are cut; None: the pack's.
+
+    Returns:
+        Segments and skipped spans that together tile the chapter.
+
+    Raises:
+        ConfigError: The limits exclude each other, or the pack has no such voice.
+    """
+    low, high = segment_limits(pack, min_chars, max_chars)
+    pack.voice(voice)
+    pieces: list[_Piece] = []
+    paragraph: list[_Piece] = []
+    for sentence in sentences:
+        source = chapter.text[sentence.start - chapter.source_start : sentence.end - chapter.source_start]
+        paragraph += _speak(sentence, source, pack, high)
+        if sentence.boundary is not Boundary.SENTENCE:
+            pieces += _join_short(paragraph, low, high)
+            paragraph = []
+    pieces += _join_short(paragraph, low, high)
+    return _number(chapter, pieces, pack, voice, model_fingerprint, pauses, seed)
+
+
+def plan_book(
+    book: Book,
+    *,
+    pack: ModelPack,
+    voice: str,
+    model_fingerprint: str,
+    pauses: PauseConfig,
+    seed: int = 0,
+    min_chars: int | None = None,
+    max_chars: int | None = None,
+) -> list[ChapterPlan]:
+    """Plan every chapter of a book; arguments and errors as in `plan_chapter`.
+
+    Raises:
+        CoverageError: A character of the book is in no span or in two.
+    """
+    splitter = SentenceSplitter.for_book(book)
+    plans = [
+        plan_chapter(
+            chapter,
+            splitter.split_chapter(chapter),
+            pack=pack,
+            voice=voice,
+            model_fingerprint=model_fingerprint,
+            pauses=pauses,
+            seed=seed,
+            min_chars=min_chars,
+            max_chars=max_chars,
+        )
+        for chapter in book.chapters
+    ]
+    check_coverage(book, plans)
+    return plans
+
+
+def check_coverage(book: Book, plans: Sequence[ChapterPlan]) -> None:
+    """Prove that every source character is spoken or skipped exactly once.
+
+    Raises:
+        CoverageError: It is not; the message names the place.
+    """
+    spans = [(span.start, span.end, f"skipped: {span.reason}") for span in book.skipped]
+    for plan in plans:
+        spans += [
+            (s.start, s.end, f"chapter {plan.chapter_index + 1}, segment {s.index}") for s in plan.segments
+        ]
+        spans += [
+            (s.start, s.end, f"chapter {plan.chapter_index + 1}, skipped: {s.reason}") for s in plan.skipped
+        ]
+    position = 0
+    for start, end, what in sorted(spans):
+        if start != position or end <= start:
+            kind = "left out" if start > position else "covered twice"
+            raise CoverageError(
+                f"{book.source_path}: characters {min(start, position)} to {max(start, position)} are {kind} "
+                f"at {what} [{start}, {end}); please report this book"
+            )
+        position = end
+    if position != book.num_source_chars:
+        raise CoverageError(
+            f"{book.source_path}: the plan ends at character {position} of {book.num_source_chars}; "
+            "please report this book"
+        )
+
+
+def segment_limits(pack: ModelPack, min_chars: int | None, max_chars: int | None) -> tuple[int, int]:
+    """Return the shortest and longest segment, in characters as spoken.
+
+    Raises:
+        ConfigError: The limits exclude each other.
+    """
+    low = pack.segment_limits.min_chars if min_chars is None else min_chars
+    high = pack.segment_limits.max_chars if max_chars is None else max_chars
+    if high < MIN_MAX_CHARS or not 0 <= low <= high:
+        raise ConfigError(
+            f"segments of {low} to {high} characters: max_chars must be at least {MIN_MAX_CHARS}, "
+            "and min_chars no more than max_chars"
+        )
+    return low, high
+
+
+def _speak(sentence: Sentence, source: str, pack: ModelPack, max_chars: int) -> list[_Piece]:
+    """Return a sentence as one spoken piece, or several if it is too long.
+
+    Args:
+        sentence: Any.
+        source: The characters of its span.
+        pack: Its alphabet and tags.
+        max_chars: Of a spoken piece.
+    """
+    if sentence.skip_reason:
+        return [_Piece("", sentence.start, sentence.end, sentence.boundary, sentence.skip_reason)]
+    heading = sentence.boundary is Boundary.HEADING
+    pieces: list[_Piece] = []
+    parts = _spoken_parts(sentence.text, pack, max_chars, heading)
+    offsets = _source_offsets(source, sentence.text, [first for first, _ in parts[1:]])
+    starts = [sentence.start, *(sentence.start + offset for offset in offsets), sentence.end]
+    for number, (_, spoken) in enumerate(parts):
+        last = number == len(parts) - 1
+        boundary = sentence.boundary if last else Boundary.CLAUSE
+        reason = "" if spoken else "no pronounceable characters"
+        if len(spoken) > max_chars:
+            spoken, reason = "", f"a word longer than {max_chars} characters"
+        elif spoken and not last and spoken[-1].isalnum():
+            spoken += ","
+        pieces.append(_Piece(spoken, starts[number], starts[number + 1], boundary, reason, heading))
+    return pieces
+
+
+def _spoken_parts(text: str, pack: ModelPack, max_chars: int, heading: bool) -> list[tuple[int, str]]:
+    """Cut ``text`` until every part is spoken in ``max_chars`` characters, or is one word.
+
+    Returns:
+        Where each part begins, and its spoken form; a comma that it may yet need is allowed for.
+    """
+    parts = []
+    stack = [(0, len(text))]
+    while stack:
+        first, last = stack.pop()
+        part = text[first:last]
+        spoken = normalize(part, alphabet=pack.alphabet, tags=pack.tags, heading=heading)
+        if last == len(text):
+            spoken = end_with_stop(spoken)
+        needs_comma = last < len(text) and spoken[-1:].isalnum()
+        if len(spoken) + needs_comma > max_chars:
+            size = len(part.strip())
+            cuts = cut_points(part, max(1, min((max_chars - 1) * size // len(spoken), size - 1)))
+            if cuts:
+                bounds = [first, *(first + cut for cut in cuts), last]
+                stack += reversed(list(zip(bounds[:-1], bounds[1:], strict=True)))
+                continue
+        parts.append((first, spoken))
+    return parts
+
+
+def _source_offsets(source: str, text: str, positions: Sequence[int]) -> list[int]:
+    """Find in the source where characters of the clean text came from.
+
+    The clean text is the source with characters left out and commas put in at verse ends, so one walk through both
+    finds the places.
+
+    Args:
+        source: The sentence's span.
+        text: The sentence's clean text.
+        positions: Offsets into ``text``, ascending.
+
+    Returns:
+        Offsets into ``source``, strictly ascending, above 0 and below its length.
+    """
+    if not positions:
+        return []
+    offsets = []
+    wanted = iter(positions)
+    target = next(wanted)
+    place = 0
+    for position, character in enumerate(text):
+        found = place
+        if not character.isspace():
+            while found < len(source) and source[found].isspace():
+                found += 1
+            if source[found : found + 1] != character:
+                hit = -1 if character == "," else source.find(character, found, found + _MAX_MARKUP_CHARS)
+                found = hit if hit >= 0 else place
+        while position >= target:
+            offsets.append(found)
+            target = next(wanted, len(text) + 1)
+        if not character.isspace() and source[found : found + 1] == character:
+            place = found + 1
+    bounds = [0, *offsets, len(source)]
+    if any(a >= b for a, b in zip(bounds, bounds[1:], strict=False)):
+        return [round(position * len(source) / len(text)) for position in positions]
+    return offsets
+
+
+def _join_short(pieces: Sequence[_Piece], min_chars: int, max_chars: int) -> list[_Piece]:
+    """Join short pieces of one paragraph with the shorter neighbour that wants them or is long enough.
+
+    Every round looks one neighbour to each side, so an edit reaches a few pieces and stops there; packing from the
+    left would shift everything after it.
+    """
+    joined = list(pieces)
+    for _ in range(JOIN_ROUNDS):
+        wishes = [_wish(joined, index, min_chars, max_chars) for index in range(len(joined))]
+        links = []
+        for left in range(len(joined) - 1):
+            right = left + 1
+            wanted = wishes[left] == right or wishes[right] == left
+            links.append(wanted and wishes[left] in (right, None) and wishes[right] in (left, None))
+        if not any(links):
+            break
+        out: list[_Piece] = []
+        for index, piece in enumerate(joined):
+            if index and links[index - 1] and len(out[-1].text) + 1 + len(piece.text) <= max_chars:
+                out[-1] = dataclasses.replace(
+                    out[-1], text=f"{out[-1].text} {piece.text}", end=piece.end, boundary=piece.boundary
+                )
+            else:
+                out.append(piece)
+        joined = out
+    return joined
+
+
+def _wish(pieces: Sequence[_Piece], index: int, min_chars: int, max_chars: int) -> int | None:
+    """Return the neighbour that a short piece would join; None if it is long enough or none will do."""
+    piece = pieces[index]
+    if piece.skip_reason or piece.fixed or len(piece.text) >= min_chars:
+        return None
+    fits = [
+        neighbour
+        for neighbour in (index - 1, index + 1)
+        if 0 <= neighbour < len(pieces)
+        and not pieces[neighbour].skip_reason
+        and not pieces[neighbour].fixed
+        and len(pieces[neighbour].text) + 1 + len(piece.text) <= max_chars
+    ]
+    return min(fits, key=lambda neighbour: (len(pieces[neighbour].text), neighbour), default=None)
+
+
+def _number(
+    chapter: Chapter,
+    pieces: Sequence[_Piece],
+    pack: ModelPack,
+    voice: str,
+    model_fingerprint: str,
+    pauses: PauseConfig,
+    seed: int,
+) -> ChapterPlan:
+    """Give spoken pieces their ids and pauses, and collect the others."""
+    silence = {
+        Boundary.CLAUSE: pauses.clause_s,
+        Boundary.SENTENCE: pauses.sentence_s,
+        Boundary.PARAGRAPH: pauses.paragraph_s,
+        Boundary.HEADING: pauses.heading_s,
+        Boundary.CHAPTER: pauses.chapter_s,
+    }
+    last_spoken = max((i for i, piece in enumerate(pieces) if not piece.skip_reason), default=-1)
+    segments: list[Segment] = []
+    skipped: list[SkippedSpan] = []
+    for index, piece in enumerate(pieces):
+        if piece.skip_reason:
+            if skipped and skipped[-1].end == piece.start and skipped[-1].reason == piece.skip_reason:
+                skipped[-1] = dataclasses.replace(skipped[-1], end=piece.end)
+            else:
+                skipped.append(SkippedSpan(piece.start, piece.end, piece.skip_reason))
+            continue
+        boundary = Boundary.CHAPTER if index == last_spoken else piece.boundary
+        pause_s = silence[boundary]
+        if index + 1 < len(pieces) and pieces[index + 1].skip_reason == SCENE_BREAK:
+            pause_s = max(pause_s, pauses.heading_s)
+        segments.append(
+            Segment(
+                segment_id=segment_id(piece.text, voice, model_fingerprint, pack.sampling, seed),
+                chapter_index=chapter.index,
+                index=len(segments),
+                text=piece.text,
+                voice=voice,
+                boundary=boundary,
+                pause_after_s=pause_s,
+                start=piece.start,
+                end=piece.end,
+                seed=seed,
+            )
+        )
+    return ChapterPlan(chapter.index, chapter.title, tuple(segments), tuple(skipped))
