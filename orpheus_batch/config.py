@@ -67,6 +67,10 @@ class TextConfig:
     """of text files; null: detected"""
     chapter_pattern: str | None = None
     """a regular expression that a heading line matches, instead of the built-in rules"""
+    title: str | None = None
+    """of a single book, instead of what its header says"""
+    author: str | None = None
+    """likewise"""
     min_chars: int | None = None
     max_chars: int | None = None
 

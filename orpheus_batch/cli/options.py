@@ -1,0 +1,154 @@
+"""Options that commands share, and how they become a `Config`.
+
+An option's parameter name is the configuration key that it sets, with two underscores for the dot.
+"""
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from orpheus_batch.config import Config
+    from orpheus_batch.pipeline.progress import Progress
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+NOISY_LOGGERS = ("transformers", "tokenizers", "pydub", "huggingface_hub", "torch", "filelock", "nltk")
+
+
+def compose(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Return one decorator that adds options in the order in which help should list them."""
+
+    def apply(command: Command) -> Command:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return apply
+
+
+books_argument = click.argument(
+    "books", nargs=-1, required=True, metavar="BOOK...", type=click.Path(path_type=Path)
+)
+
+out_argument = click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
+
+model_options = compose(
+    click.option(
+        "--config",
+        "config_file",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="YAML with any part of the configuration; options go before it.",
+    ),
+    click.option(
+        "--model",
+        "model__pack",
+        metavar="PACK",
+        help="Which voice pack speaks: builtin, orpheus-3b, or a folder with a pack.json.  [default: builtin]",
+    ),
+    click.option(
+        "--model-dir",
+        "model__model_dir",
+        metavar="DIR",
+        help="Language model's folder (config.json, *.safetensors, tokenizer.json), if not in the pack.",
+    ),
+    click.option("--codec-dir", "model__codec_dir", metavar="DIR", help="SNAC's folder, if not in the pack."),
+)
+
+text_options = compose(
+    click.option("--voice", metavar="NAME", help="See `orpheus-batch voices`.  [default: the pack's]"),
+    click.option("--title", "text__title", help="Of a single book, instead of what its header says."),
+    click.option("--author", "text__author", help="Instead of what the header says."),
+    click.option("--encoding", "text__encoding", help="Of the text files, if detection fails: cp1252, …"),
+    click.option(
+        "--chapter-pattern",
+        "text__chapter_pattern",
+        metavar="REGEX",
+        help="A heading line matches it, instead of the built-in rules: '^Letter \\d+'.",
+    ),
+)
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
+
+
+def _configure_logging(ctx: click.Context, _param: click.Parameter, verbose: bool) -> bool:
+    setup_logging(verbose=verbose, quiet=bool(ctx.params.get("quiet")))
+    return verbose
+
+
+verbosity_options = compose(
+    click.option("-q", "--quiet", is_flag=True, is_eager=True, help="No progress, only errors."),
+    click.option(
+        "-v",
+        "--verbose",
+        is_flag=True,
+        callback=_configure_logging,
+        help="Say what happens and why; show tracebacks.",
+    ),
+)
+
+
+def make_config(config_file: Path | None, flags: dict[str, Any]) -> "Config":
+    """Build the configuration from a file and command-line flags.
+
+    Args:
+        config_file: From ``--config``.
+        flags: By parameter name, such as ``audio__bitrate_kbps``; None where not given.
+
+    Raises:
+        ConfigError: Something of it is wrong.
+    """
+    from orpheus_batch.config import load_config
+
+    return load_config(config_file, {name.replace("__", "."): value for name, value in flags.items()})
+
+
+class _BesideTheBar(logging.Handler):
+    """Writes to stderr without tearing a progress bar."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record."""
+        from tqdm import tqdm
+
+        tqdm.write(self.format(record), file=sys.stderr)
+
+
+def setup_logging(*, verbose: bool, quiet: bool) -> None:
+    """Send the package's log to stderr and keep libraries' chatter out of it."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    handler = _BesideTheBar()
+    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    package = logging.getLogger("orpheus_batch")
+    package.handlers[:] = [handler]
+    package.setLevel(logging.DEBUG if verbose else logging.ERROR if quiet else logging.WARNING)
+    if not verbose:
+        for name in NOISY_LOGGERS:
+            logging.getLogger(name).setLevel(logging.ERROR)
+        warnings.filterwarnings("ignore")
+
+
+@contextmanager
+def progress(*, quiet: bool) -> "Iterator[Progress]":
+    """Yield what shows a run's progress: a bar on a terminal, lines elsewhere, nothing if ``quiet``."""
+    from orpheus_batch.cli.progress import Bar, Lines
+    from orpheus_batch.pipeline.progress import Progress
+
+    if quiet:
+        yield Progress()
+    elif not sys.stderr.isatty():
+        yield Lines()
+    else:
+        bar = Bar()
+        try:
+            yield bar
+        finally:
+            bar.close()

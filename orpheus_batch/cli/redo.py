@@ -1,0 +1,54 @@
+"""`orpheus-batch redo`: another take, or a new spelling, of one sentence."""
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from orpheus_batch.cli import options
+from orpheus_batch.cli.interrupt import resumable
+from orpheus_batch.cli.render import show
+
+
+@click.command(short_help="Speak one sentence again.")
+@options.out_argument
+@click.option("--segment", "segment_id", metavar="ID", help="Its id, or the beginning of it; see `status`.")
+@click.option("--find", metavar="TEXT", help="Words that stand in it and nowhere else, as they are spoken.")
+@click.option("--text", "spoken", metavar="TEXT", help="Speak this instead, now and in later renders.")
+@options.json_option
+@options.verbosity_options
+def redo(
+    out: Path,
+    segment_id: str | None,
+    find: str | None,
+    spoken: str | None,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+) -> None:
+    """Speak one sentence of a rendered book again, and make its chapter's file anew.
+
+    Without --text it is another take: other chance, same words. With --text the words are replaced, in this
+    book, wherever it has that very segment: for a name that is mispronounced.
+
+    \b
+      orpheus-batch redo out --segment 3fa9c2
+      orpheus-batch redo out --find 'said Hermione' --text 'said Her-my-oh-nee.'
+
+    The book is read again from where it was, with the configuration of its last render.
+    """
+    from orpheus_batch.pipeline import render_books, request_redo
+
+    if bool(segment_id) == bool(find):
+        raise click.UsageError("give either --segment ID or --find TEXT")
+    if spoken is not None and not spoken.strip():
+        raise click.UsageError("--text is empty")
+    with resumable(), options.progress(quiet=quiet) as progress:
+        wanted = request_redo(out, segment_id=segment_id, find=find, spoken=spoken)
+        report = render_books([wanted.source], wanted.out, wanted.config, progress=progress)
+    if as_json:
+        click.echo(json.dumps(report.to_dict(), ensure_ascii=False, indent=1))
+    else:
+        show(report, quiet=quiet)
+    sys.exit(report.exit_code)

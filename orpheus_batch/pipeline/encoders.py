@@ -1,0 +1,140 @@
+"""A bounded pool of processes that make chapter files beside the generation.
+
+It moves jobs and results; what a job does is `orpheus_batch.audio.encode.render_chapter_file`'s business. It
+does not know ledgers or books.
+"""
+
+import contextlib
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+
+from orpheus_batch.audio.encode import ChapterFile, ChapterJob, render_chapter_file
+from orpheus_batch.errors import EncodeError, OrpheusBatchError
+
+JOBS_PER_PROCESS = 2
+"""running and waiting; more would only hold memory"""
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+Done = Callable[[tuple[ChapterFile, ...] | OrpheusBatchError], None]
+"""called in the submitting thread with a job's files, or with what went wrong"""
+
+
+def default_num_processes() -> int:
+    """Return how many encoders suit this machine: one on up to four cores, else a quarter of them.
+
+    An encoder does some hundred times real time, so a few keep up with any generator.
+    """
+    return max(1, (os.cpu_count() or 1) // 4)
+
+
+class Encoders:
+    """Makes chapter files in other processes; a context manager.
+
+    The processes live as long as this one does and not an instant longer, even if it is killed: each watches a
+    pipe whose other end is held here. They form process groups of their own, so that Ctrl-C in a terminal
+    reaches neither them nor their ffmpeg; whoever holds the pool decides.
+    """
+
+    def __init__(self, num_processes: int):
+        self._num_processes = num_processes
+        self._pool: ProcessPoolExecutor | None = None
+        self._held: multiprocessing.connection.Connection | None = None
+        self._running: dict[Future[tuple[ChapterFile, ...]], Done] = {}
+
+    def __enter__(self) -> "Encoders":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Kill what still runs: files are written beside and renamed, so nothing half-made is left in place."""
+        if not self._running and self._pool is not None:
+            self._pool.shutdown(wait=True)
+        self._kill()
+
+    @property
+    def num_running(self) -> int:
+        """Jobs submitted whose `Done` has not been called."""
+        return len(self._running)
+
+    def submit(self, job: ChapterJob, done: Done) -> None:
+        """Queue a job; waits while too many are queued already."""
+        while len(self._running) >= JOBS_PER_PROCESS * self._num_processes:
+            self.collect(block=True)
+        try:
+            future = self._submit(job)
+        except BrokenProcessPool:  # a process died earlier; its job has been told
+            self._kill()
+            future = self._submit(job)
+        self._running[future] = done
+
+    def collect(self, *, block: bool = False) -> None:
+        """Hand finished jobs to their `Done`.
+
+        Args:
+            block: Wait until at least one has finished, if any runs.
+        """
+        if not self._running:
+            return
+        finished, _ = wait(self._running, timeout=None if block else 0, return_when=FIRST_COMPLETED)
+        for future in finished:
+            done = self._running.pop(future)
+            try:
+                result: tuple[ChapterFile, ...] | OrpheusBatchError = future.result()
+            except OrpheusBatchError as error:
+                result = error
+            except BrokenProcessPool:
+                result = EncodeError(
+                    "an encoder process was killed, most likely for want of memory; run the same command "
+                    "again, with audio.encoder_processes: 1 if it happens again"
+                )
+            done(result)
+
+    def drain(self) -> None:
+        """Wait for every job."""
+        while self._running:
+            self.collect(block=True)
+
+    def _submit(self, job: ChapterJob) -> Future[tuple[ChapterFile, ...]]:
+        if self._pool is None:
+            context = multiprocessing.get_context("spawn")
+            watched, self._held = context.Pipe(duplex=False)
+            self._pool = ProcessPoolExecutor(
+                self._num_processes, mp_context=context, initializer=_begin, initargs=(watched,)
+            )
+        # A process starts inside submit() and inherits the mask: a Ctrl-C while it still imports would make it
+        # print a traceback. `_begin` lifts the mask once the process stands in its own group.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        try:
+            return self._pool.submit(render_chapter_file, job)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def _kill(self) -> None:
+        if self._held is not None:
+            self._held.close()
+            self._held = None
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool = None
+
+
+def _begin(watched: multiprocessing.connection.Connection) -> None:
+    """Set up an encoder process: a process group of its own, which ends with the main process."""
+    with contextlib.suppress(PermissionError):  # already the leader of a session
+        os.setpgid(0, 0)
+    for signum in _SIGNALS:
+        signal.signal(signum, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+
+    def follow() -> None:
+        with contextlib.suppress(EOFError, OSError):
+            watched.recv_bytes()
+        os.killpg(0, signal.SIGKILL)
+
+    threading.Thread(target=follow, daemon=True, name="follow the main process").start()

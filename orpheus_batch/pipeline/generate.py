@@ -1,0 +1,178 @@
+"""Which segments run together: fixed blocks, or one queue that does not run dry.
+
+Both take pending segments from ledgers and hand finished streams to `BookRun.settle`. How a take is judged and
+how a chapter is made is not known here.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import closing
+
+from orpheus_batch.data import TokenRequest, TokenStream
+from orpheus_batch.errors import EngineError
+from orpheus_batch.ledger.records import PendingSegment
+from orpheus_batch.pipeline.book_run import BOOK_ERRORS, BookRun
+from orpheus_batch.pipeline.judge import Finished
+from orpheus_batch.pipeline.models import Models
+
+SETTLE_STREAMS = 64
+"""finished streams that are judged and recorded together: enough to fill a codec's batch"""
+SETTLE_AFTER_S = 10.0
+"""no stream waits longer than this for others: it bounds what a kill costs"""
+PAGE_SEGMENTS = 1024
+"""read from a ledger at a time"""
+
+Key = tuple[str, int]
+"""segment_id and attempt"""
+
+
+def run_blocks(run: BookRun, models: Models, block_size: int, on_settled: Callable[[BookRun], None]) -> None:
+    """Generate a book in fixed blocks: lowest attempt first, in plan order, each from an empty engine.
+
+    What is in a block follows from the ledger alone, and the ledger changes only by whole blocks: so a run that
+    was stopped anywhere goes on with the blocks that it would have had.
+
+    Args:
+        run: The book.
+        models: The engine is loaded only if something is pending.
+        block_size: Segments in a block.
+        on_settled: Called with the book first of all, and after each block.
+
+    Raises:
+        EngineError: The engine can't go on.
+        LedgerError, EncodeError: The book's files can't be written.
+    """
+    on_settled(run)
+    while (attempt := run.ledger.next_attempt()) is not None:
+        pending = run.ledger.pending(attempt=attempt, limit=block_size)
+        block = {item.segment.segment_id: item for item in pending}
+        requests = [models.prompts.request(item.segment, item.attempt) for item in pending]
+        streams: dict[str, TokenStream] = {}
+        with closing(models.engine().generate(requests)) as generated:
+            for stream in generated:
+                streams[stream.segment_id] = stream
+                run.arrived(block[stream.segment_id], stream)
+        if len(streams) != len(block):
+            raise EngineError(
+                f"the engine '{models.engine().name}' ended after {len(streams)} of {len(block)} streams"
+            )
+        run.settle([(item, streams[segment_id]) for segment_id, item in block.items()])
+        on_settled(run)
+
+
+class Queue:
+    """All books' pending segments as one stream of requests, and finished streams on their way to the ledgers.
+
+    Retakes go before new segments, so that a chapter does not wait for one sentence. Books are opened as the
+    queue reaches them; segments that two books share are generated once.
+
+    Args:
+        books: Opens one book after another.
+        models: The engine is loaded only if any book has something pending.
+        on_settled: Called with a book after it was opened, and after streams of it were recorded.
+        on_error: Called with a book that can't go on and why; it gets no more requests.
+    """
+
+    def __init__(
+        self,
+        books: Iterator[BookRun],
+        models: Models,
+        on_settled: Callable[[BookRun], None],
+        on_error: Callable[[BookRun, Exception], None],
+    ):
+        self._books = books
+        self._models = models
+        self._on_settled = on_settled
+        self._on_error = on_error
+        self._fresh = self._pages()
+        self._retakes: deque[tuple[BookRun, PendingSegment]] = deque()
+        self._in_flight: dict[Key, list[tuple[BookRun, PendingSegment]]] = {}
+        self._finished: dict[BookRun, list[Finished]] = {}
+        self._num_finished = 0
+        self._settled_at = time.monotonic()
+        self._dropped: set[BookRun] = set()
+
+    def run(self) -> None:
+        """Generate everything.
+
+        Raises:
+            EngineError: The engine can't go on.
+        """
+        first = next(self._fresh, None)
+        if first is None:
+            return
+        self._retakes.append(first)
+        with closing(self._models.engine().generate(self._requests())) as streams:
+            for stream in streams:
+                self._arrived(stream)
+                waited_s = time.monotonic() - self._settled_at
+                if self._num_finished >= SETTLE_STREAMS or waited_s >= SETTLE_AFTER_S:
+                    self._settle()
+        if self._in_flight:
+            raise EngineError(
+                f"the engine '{self._models.engine().name}' ended without {len(self._in_flight)} streams"
+            )
+        self._settle()
+
+    def _requests(self) -> Iterator[TokenRequest | None]:
+        """Yield requests as the engine pulls them, None while more may come.
+
+        The end comes only when nothing is waiting, in flight or unjudged, for any of these may become a retake.
+        """
+        while True:
+            found = self._next()
+            if found is not None:
+                _, item = found
+                waiting = self._in_flight.setdefault((item.segment.segment_id, item.attempt), [])
+                waiting.append(found)
+                if len(waiting) == 1:
+                    yield self._models.prompts.request(item.segment, item.attempt)
+            elif self._finished:
+                self._settle()
+            elif self._in_flight:
+                yield None
+            else:
+                return
+
+    def _next(self) -> tuple[BookRun, PendingSegment] | None:
+        while True:
+            found = self._retakes.popleft() if self._retakes else next(self._fresh, None)
+            if found is None or found[0] not in self._dropped:
+                return found
+
+    def _pages(self) -> Iterator[tuple[BookRun, PendingSegment]]:
+        """Yield every pending segment of every book, a page of one ledger at a time."""
+        for run in self._books:
+            try:
+                self._on_settled(run)
+                after = -1
+                while run not in self._dropped and (
+                    page := run.ledger.pending(after=after, limit=PAGE_SEGMENTS)
+                ):
+                    for item in page:
+                        yield run, item
+                    after = page[-1].position
+            except BOOK_ERRORS as error:
+                self._drop(run, error)
+
+    def _arrived(self, stream: TokenStream) -> None:
+        for run, item in self._in_flight.pop((stream.segment_id, stream.attempt)):
+            if run not in self._dropped:
+                run.arrived(item, stream)
+                self._finished.setdefault(run, []).append((item, stream))
+                self._num_finished += 1
+
+    def _settle(self) -> None:
+        finished, self._finished, self._num_finished = self._finished, {}, 0
+        self._settled_at = time.monotonic()
+        for run, streams in finished.items():
+            try:
+                self._retakes += ((run, item) for item in run.settle(streams))
+                self._on_settled(run)
+            except BOOK_ERRORS as error:
+                self._drop(run, error)
+
+    def _drop(self, run: BookRun, error: Exception) -> None:
+        self._dropped.add(run)
+        self._on_error(run, error)

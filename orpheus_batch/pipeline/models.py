@@ -1,0 +1,183 @@
+"""The pack of a configuration, and its language model and codec, loaded when first needed and not before.
+
+A run that finds all its tokens in the ledger never loads the language model; one that finds all its audio in
+the cache loads neither. What the models compute is not known here.
+"""
+
+import dataclasses
+import functools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from orpheus_batch.codec.base import Codec
+from orpheus_batch.config import Config
+from orpheus_batch.engine.base import Engine
+from orpheus_batch.pipeline.progress import Progress
+from orpheus_batch.prompt import PromptBuilder
+from orpheus_batch.voices import SHIPPED_PACKS, ModelPack, load_pack
+
+Loaded = TypeVar("Loaded")
+
+
+def pack_of(config: Config) -> ModelPack:
+    """Read the configured pack; the configuration's sampling and segment limits stand in for the pack's own.
+
+    Raises:
+        ConfigError: No such pack or voice, or its ``pack.json`` is wrong.
+    """
+    folders = (Path(p).expanduser() if p else None for p in (config.model.model_dir, config.model.codec_dir))
+    pack = load_pack(config.model.pack, *folders)
+    if config.voice is not None:
+        pack.voice(config.voice)
+    given = {name: value for name, value in dataclasses.asdict(config.sampling).items() if value is not None}
+    return dataclasses.replace(pack, sampling=dataclasses.replace(pack.sampling, **given))
+
+
+def resolve_device(name: str) -> str:
+    """Return the device to run on; "auto" is the first NVIDIA GPU, or the CPU where there is none."""
+    if name != "auto":
+        return name
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def resolve_precision(precision: str, device: str) -> str:
+    """Return "float32" or "bfloat16"; "auto" is float32 on CPU, whose bfloat16 is slow."""
+    if precision != "auto":
+        return precision
+    return "float32" if device == "cpu" else "bfloat16"
+
+
+def is_pack_folder(name_or_path: str) -> bool:
+    """Return whether a pack is named by its folder, not by a shipped pack's name."""
+    return "/" in name_or_path or not (SHIPPED_PACKS / name_or_path / "pack.json").is_file()
+
+
+def torch_engine(pack: ModelPack, config: Config, device: str) -> Engine:
+    """Load the embedded engine."""
+    from orpheus_batch.engine.torch.engine import TorchEngine
+
+    return TorchEngine(
+        pack.language_model_dir,
+        pack.layout,
+        device=device,
+        precision=resolve_precision(config.model.precision, device),
+        max_batch_size=config.engine.max_batch_size,
+        tokens_per_block=config.engine.tokens_per_block,
+        kv_cache_gb=config.engine.kv_cache_gb,
+        num_threads=config.engine.num_threads,
+    )
+
+
+def snac_codec(pack: ModelPack, device: str) -> Codec:
+    """Load the `snac` package's decoder."""
+    from orpheus_batch.codec.snac import SnacCodec
+
+    return SnacCodec(pack.codec_dir, device=device)
+
+
+def snac_fingerprint(pack: ModelPack) -> str:
+    """Return what `SnacCodec.fingerprint` will be; reads no weights that were read before."""
+    from orpheus_batch.codec.snac import codec_fingerprint
+
+    return codec_fingerprint(pack.codec_dir)
+
+
+@dataclass(frozen=True, slots=True)
+class Factories:
+    """How the two heavy things are made; tests put fakes here."""
+
+    engine: Callable[[ModelPack, Config, str], Engine] = torch_engine
+    """of a pack, a configuration and a device"""
+    codec: Callable[[ModelPack, str], Codec] = snac_codec
+    """of a pack and a device"""
+    codec_fingerprint: Callable[[ModelPack], str] = snac_fingerprint
+    """of a pack, what `Codec.fingerprint` will be, without loading it"""
+
+
+class Models:
+    """One run's language model and codec.
+
+    Args:
+        pack: Whose.
+        config: Engine options, device and precision.
+        factories: How they are made.
+        progress: Hears of loading.
+    """
+
+    def __init__(self, pack: ModelPack, config: Config, factories: Factories, progress: Progress):
+        self.pack = pack
+        self.config = config
+        self.device = resolve_device(config.engine.device)
+        self.load_s = 0.0
+        self._factories = factories
+        self._progress = progress
+        self._engine: Engine | None = None
+        self._codec: Codec | None = None
+
+    @functools.cached_property
+    def model_fingerprint(self) -> str:
+        """What identifies the language model's output; hashes weights the first time.
+
+        Raises:
+            ConfigError: The weights are not there.
+        """
+        return self.pack.model_fingerprint(resolve_precision(self.config.model.precision, self.device))
+
+    @functools.cached_property
+    def codec_fingerprint(self) -> str:
+        """What identifies the codec's output."""
+        return self._factories.codec_fingerprint(self.pack)
+
+    @functools.cached_property
+    def prompts(self) -> PromptBuilder:
+        """Makes token requests; reads the tokenizer the first time."""
+        return PromptBuilder(self.pack)
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether segments are generated in fixed blocks."""
+        chosen = self.config.engine.deterministic
+        return self.device == "cpu" if chosen is None else chosen
+
+    def engine(self) -> Engine:
+        """Return the language model, loading it the first time.
+
+        Raises:
+            EngineError: It can't be loaded.
+        """
+        if self._engine is None:
+            self._engine = self._load(
+                "language model", lambda: self._factories.engine(self.pack, self.config, self.device)
+            )
+        return self._engine
+
+    def codec(self) -> Codec:
+        """Return the codec, loading it the first time.
+
+        Raises:
+            CodecError: It can't be loaded.
+        """
+        if self._codec is None:
+            self._codec = self._load("codec", lambda: self._factories.codec(self.pack, self.device))
+        return self._codec
+
+    def close(self) -> None:
+        """Free what is loaded."""
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
+        self._codec = None
+
+    def _load(self, what: str, make: Callable[[], Loaded]) -> Loaded:
+        self._progress.loading(what)
+        started = time.monotonic()
+        made = make()
+        elapsed_s = time.monotonic() - started
+        self.load_s += elapsed_s
+        self._progress.loaded(what, elapsed_s)
+        return made

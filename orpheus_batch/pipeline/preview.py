@@ -1,0 +1,183 @@
+"""What a run would do, worked out from the text alone: no model is loaded, nothing is written.
+
+Lengths are the pack's prediction; money and time follow from a speed that the caller has measured elsewhere.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orpheus_batch.config import Config
+from orpheus_batch.data import Book, ChapterPlan, Segment
+from orpheus_batch.errors import ConfigError, InputError
+from orpheus_batch.pipeline.books import find_sources, load_book, make_plan, needed_bytes, predicted_s
+from orpheus_batch.pipeline.models import pack_of
+from orpheus_batch.text.segment import segment_limits
+from orpheus_batch.voices import ModelPack
+
+NO_MODEL = "preview"
+"""stands for the model's fingerprint: segment ids of a preview are nobody's"""
+EXAMPLE_CHARS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class ChapterPreview:
+    """One chapter as it would be spoken."""
+
+    title: str
+    num_segments: int
+    num_words: int
+    audio_s: float
+    """predicted, pauses included"""
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedPreview:
+    """What is left out for one reason."""
+
+    reason: str
+    num_spans: int
+    num_chars: int
+    example: str
+    """how the first of it begins, where it lies inside a chapter"""
+
+
+@dataclass(frozen=True, slots=True)
+class OddSegment:
+    """A segment outside the lengths that the voice speaks well."""
+
+    chapter_title: str
+    num_chars: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class BookPreview:
+    """One book as it would be rendered; with an error and nothing else where it can't be."""
+
+    source: str
+    title: str = ""
+    author: str = ""
+    chapters: tuple[ChapterPreview, ...] = ()
+    skipped: tuple[SkippedPreview, ...] = ()
+    too_short: tuple[OddSegment, ...] = ()
+    too_long: tuple[OddSegment, ...] = ()
+    error: str = ""
+
+    @property
+    def audio_s(self) -> float:
+        """Predicted length of the whole book, pauses included."""
+        return sum(chapter.audio_s for chapter in self.chapters)
+
+    @property
+    def num_segments(self) -> int:
+        """Segments of all chapters."""
+        return sum(chapter.num_segments for chapter in self.chapters)
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """All books."""
+
+    books: tuple[BookPreview, ...]
+    audio_s: float
+    disk_bytes: int
+    compute_s: float | None
+    """at the speed-up that was asked about"""
+    cost: float | None
+    """of so much compute, in the currency of the price"""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain values."""
+        return dataclasses.asdict(self)
+
+
+def preview_books(
+    paths: Sequence[Path], config: Config, *, speedup: float | None = None, price_per_hour: float | None = None
+) -> Preview:
+    """Read and cut books as `render_books` would.
+
+    Args:
+        paths: Text or Markdown files, or folders of them.
+        config: Of the run.
+        speedup: Seconds of audio made a second, to tell time from.
+        price_per_hour: Of the machine, to tell money from; needs ``speedup``.
+
+    Raises:
+        ConfigError: The pack or an option is wrong.
+        InputError: A folder among ``paths`` holds no book.
+    """
+    if price_per_hour is not None and speedup is None:
+        raise ConfigError("a price tells nothing without a speed: add --speedup, such as --speedup 400")
+    pack = pack_of(config)
+    limits = segment_limits(pack, config.text.min_chars, config.text.max_chars)
+    books = tuple(_preview(source, config, pack, limits) for source in find_sources(paths))
+    audio_s = sum(book.audio_s for book in books)
+    compute_s = audio_s / speedup if speedup else None
+    return Preview(
+        books=books,
+        audio_s=audio_s,
+        disk_bytes=needed_bytes(audio_s, config),
+        compute_s=compute_s,
+        cost=compute_s / 3600 * price_per_hour
+        if compute_s is not None and price_per_hour is not None
+        else None,
+    )
+
+
+def _preview(source: Path, config: Config, pack: ModelPack, limits: tuple[int, int]) -> BookPreview:
+    try:
+        book = load_book(source, config)
+        plans = make_plan(book, pack, config, NO_MODEL)
+    except InputError as error:
+        return BookPreview(source=str(source), error=str(error))
+    segments = [(plan, segment) for plan in plans for segment in plan.segments]
+    return BookPreview(
+        source=str(source),
+        title=book.title,
+        author=book.author,
+        chapters=tuple(_chapter(plan, pack) for plan in plans if plan.segments),
+        skipped=_skipped(book, plans),
+        too_short=tuple(_odd(p, s) for p, s in segments if len(s.text) < limits[0]),
+        too_long=tuple(_odd(p, s) for p, s in segments if len(s.text) > limits[1]),
+    )
+
+
+def _chapter(plan: ChapterPlan, pack: ModelPack) -> ChapterPreview:
+    return ChapterPreview(
+        title=plan.title,
+        num_segments=len(plan.segments),
+        num_words=sum(len(segment.text.split()) for segment in plan.segments),
+        audio_s=sum(predicted_s(pack, s.text) + s.pause_after_s for s in plan.segments),
+    )
+
+
+def _odd(plan: ChapterPlan, segment: Segment) -> OddSegment:
+    return OddSegment(plan.title, len(segment.text), segment.text)
+
+
+def _skipped(book: Book, plans: Sequence[ChapterPlan]) -> tuple[SkippedPreview, ...]:
+    """Return what is left out, by reason, the largest first."""
+    texts = {chapter.index: chapter for chapter in book.chapters}
+    spans = [(span, "") for span in book.skipped]
+    for plan in plans:
+        chapter = texts[plan.chapter_index]
+        spans += [
+            (span, chapter.text[span.start - chapter.source_start : span.end - chapter.source_start])
+            for span in plan.skipped
+        ]
+    by_reason: dict[str, list] = {}
+    for span, text in spans:
+        by_reason.setdefault(span.reason, []).append((span.end - span.start, " ".join(text.split())))
+    found = [
+        SkippedPreview(
+            reason=reason,
+            num_spans=len(cases),
+            num_chars=sum(num_chars for num_chars, _ in cases),
+            example=next((text for _, text in cases if text), "")[:EXAMPLE_CHARS],
+        )
+        for reason, cases in by_reason.items()
+    ]
+    return tuple(sorted(found, key=lambda skipped: -skipped.num_chars))
