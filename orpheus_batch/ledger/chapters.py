@@ -12,14 +12,21 @@ from orpheus_batch.fingerprint import sha256_file
 from orpheus_batch.ledger.database import Database
 from orpheus_batch.ledger.records import ChapterRow, EncodedChapter, EncodedFile, Piece, SegmentState
 
+_SEGMENTS_PER_CHAPTER = 1 << 32
+
 PLACED_SEGMENT_COLUMNS = """
-    s.segment_id, p.chapter_index, p.segment_index, s.text, s.voice, p.boundary, p.pause_after_s,
+    s.segment_id, p.position >> 32, p.position & 0xFFFFFFFF, s.text, s.voice, p.boundary, p.pause_after_s,
     p.source_start, p.source_end, s.seed
 """
 """of ``segments s`` and ``places p``, as `placed_segment` wants them at the start of a row"""
 
 _NUM_SEGMENT_COLUMNS = 10
 _FILE_COLUMNS = "name, num_bytes, sha256, duration_s"
+
+
+def position_range(chapter_index: int) -> tuple[int, int]:
+    """Return the first position of a chapter's places and one past the last that it may have."""
+    return chapter_index * _SEGMENTS_PER_CHAPTER, (chapter_index + 1) * _SEGMENTS_PER_CHAPTER
 
 
 def placed_segment(row: tuple[Any, ...]) -> Segment:
@@ -37,13 +44,13 @@ def chapter_rows(database: Database) -> list[ChapterRow]:
     with database.snapshot():
         rows = database.rows(
             """
-            SELECT c.chapter_index, c.title, c.num_places, coalesce(sum(s.state <> 'pending'), 0),
+            SELECT c.chapter_index, c.title, count(p.position), coalesce(sum(s.state <> 'pending'), 0),
                 coalesce(sum(s.state = 'failed'), 0), coalesce(sum(s.num_audio_s), 0.0)
             FROM chapters c
             LEFT JOIN places p
-                ON p.position >= c.first_position AND p.position < c.first_position + c.num_places
+                ON p.position >= c.chapter_index << 32 AND p.position < c.chapter_index + 1 << 32
             LEFT JOIN segments s ON s.key = p.segment
-            GROUP BY c.chapter_index ORDER BY c.first_position
+            GROUP BY c.chapter_index ORDER BY c.chapter_index
             """
         )
         return [ChapterRow(*row, encoded=encoded_chapter(database, row[0])) for row in rows]
@@ -56,7 +63,7 @@ def is_settled(database: Database, chapter_index: int) -> bool:
         SELECT 1 FROM places p JOIN segments s ON s.key = p.segment
         WHERE p.position >= ? AND p.position < ? AND s.state = 'pending' LIMIT 1
         """,
-        _position_range(database, chapter_index),
+        _positions(database, chapter_index),
     )
 
 
@@ -89,7 +96,7 @@ def mark_encoded(
         if not path.is_file() or path.stat().st_size != file.num_bytes:
             raise LedgerError(f"{path} is not there as it was encoded: it can't be marked as finished")
     with database.transaction():
-        _position_range(database, chapter_index)
+        _positions(database, chapter_index)
         # A name taken over from another chapter leaves that one unfinished.
         database.execute_many(
             """
@@ -145,15 +152,11 @@ def _is_intact(path: Path, file: EncodedFile) -> bool:
         return False
 
 
-def _position_range(database: Database, chapter_index: int) -> tuple[int, int]:
-    """Return the first position of a chapter and one past its last."""
-    rows = database.rows(
-        "SELECT first_position, first_position + num_places FROM chapters WHERE chapter_index = ?",
-        (chapter_index,),
-    )
-    if not rows:
+def _positions(database: Database, chapter_index: int) -> tuple[int, int]:
+    """Return the position range of a chapter that there must be."""
+    if not database.rows("SELECT 1 FROM chapters WHERE chapter_index = ?", (chapter_index,)):
         raise LedgerError(f"{database.path} has no chapter {chapter_index}")
-    return rows[0]
+    return position_range(chapter_index)
 
 
 def _pieces_and_tokens(database: Database, chapter_index: int) -> list[tuple[Piece, bytes | None]]:
@@ -164,16 +167,17 @@ def _pieces_and_tokens(database: Database, chapter_index: int) -> list[tuple[Pie
         LEFT JOIN takes t ON t.segment = s.key AND t.attempt = s.chosen
         WHERE p.position >= ? AND p.position < ? ORDER BY p.position
         """,
-        _position_range(database, chapter_index),
+        _positions(database, chapter_index),
     )
     found = []
-    for row in rows:
-        state, attempt, failure, problems, tokens_sha256 = row[_NUM_SEGMENT_COLUMNS:]
-        piece = Piece(
-            segment=placed_segment(row),
-            state=SegmentState(state),
-            attempt=attempt,
-            problems=(failure,) if failure else tuple(json.loads(problems or "[]")),
-        )
-        found.append((piece, tokens_sha256))
+    with database.explained():
+        for row in rows:
+            state, attempt, failure, problems, tokens_sha256 = row[_NUM_SEGMENT_COLUMNS:]
+            piece = Piece(
+                segment=placed_segment(row),
+                state=SegmentState(state),
+                attempt=attempt,
+                problems=(failure,) if failure else tuple(json.loads(problems or "[]")),
+            )
+            found.append((piece, tokens_sha256))
     return found

@@ -5,7 +5,7 @@ What is in the tables is not known here.
 
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,23 +28,18 @@ _BUSY_S = 10.0
 _CACHE_KIB = 64 * 1024
 """page cache; ids are hashes, so an insert touches any page of their index"""
 
+_DAMAGED = (
+    "the file is damaged: `sqlite3 ledger.sqlite .recover` may save its rows, finished audio files are not "
+    "touched; move the ledger away to start over"
+)
+
 _WHAT_TO_DO = (
     ("database or disk is full", "the disk is full: free some space and run the same command again"),
-    (
-        "disk i/o error",
-        "a read or a write was refused (quota, unplugged disk?): mend that and run again",
-    ),
+    ("disk i/o error", "a read or a write was refused (quota, unplugged disk?): mend that and run again"),
     ("readonly database", "it can't be written: check the permissions of the folder and its files"),
     ("unable to open database file", "it can't be opened: check the permissions of the folder and its files"),
-    (
-        "malformed",
-        "the file is damaged: `sqlite3 ledger.sqlite .recover` may save its rows; finished audio files are "
-        "not touched; move the ledger away to start over",
-    ),
-    (
-        "could not decode",
-        "a row is damaged: move the ledger away to start over; finished audio files are not touched",
-    ),
+    ("malformed", _DAMAGED),
+    ("could not decode", _DAMAGED),
     ("not a database", "it is not a ledger, or its first page is damaged: move it away to start over"),
     ("locked", "another process is using it: wait for it to end"),
 )
@@ -105,6 +100,10 @@ class Database:
         """Run one statement for each set of parameters, read as they are needed."""
         with _explained(self.path):
             self._connection.executemany(sql, parameters)
+
+    def explained(self) -> AbstractContextManager[None]:
+        """Turn errors on values that were read, and can't be what was written, into ones about the file."""
+        return _explained(self.path)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -183,3 +182,5 @@ def _explained(path: Path) -> Iterator[None]:
         message = str(error)
         advice = next((advice for sign, advice in _WHAT_TO_DO if sign in message.lower()), "")
         raise LedgerError(f"{path}: {message}" + (f"; {advice}" if advice else "")) from error
+    except ValueError as error:  # text that is not UTF-8, in a row or in SQLite's own message about it
+        raise LedgerError(f"{path}: a value in it is not what was written ({error}); {_DAMAGED}") from error

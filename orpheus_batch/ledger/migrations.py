@@ -87,16 +87,14 @@ MIGRATIONS: tuple[Migration, ...] = (
             CREATE TABLE chapters (
                 chapter_index INTEGER PRIMARY KEY,
                 title TEXT NOT NULL,
-                first_position INTEGER NOT NULL,
-                num_places INTEGER NOT NULL
+                plan_sha256 TEXT NOT NULL
             )
             """,
-            # The plan: where in the book a segment is heard. Many places to one segment.
+            # The plan: where in the book a segment is heard. Many places to one segment. The position is the
+            # chapter's index times 2^32 plus the segment's, so a chapter can change without moving the others.
             """
             CREATE TABLE places (
                 position INTEGER PRIMARY KEY,
-                chapter_index INTEGER NOT NULL,
-                segment_index INTEGER NOT NULL,
                 segment INTEGER NOT NULL REFERENCES segments (key),
                 source_start INTEGER NOT NULL,
                 source_end INTEGER NOT NULL,

@@ -71,7 +71,7 @@ class PendingSegment:
     num_tries: int
     """takes since it was first planned or a retake was last asked for; held against ``max_attempts``"""
     position: int
-    """of its first place, counted through the book"""
+    """of its first place; grows through the book, with gaps between chapters"""
 
 
 @dataclass(frozen=True, slots=True)

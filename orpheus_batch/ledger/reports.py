@@ -13,13 +13,14 @@ from orpheus_batch.ledger.records import RunSummary, SegmentReport, SegmentState
 from orpheus_batch.units import samples_to_seconds
 
 _SEGMENT_REPORT = """
-    SELECT s.segment_id, p.chapter_index, c.title, p.segment_index, p.boundary, s.text, s.state, s.chosen,
-        s.num_takes, s.score, s.failure, t.problems, q.start_sample
+    SELECT s.segment_id, c.chapter_index, c.title, p.position & 0xFFFFFFFF, p.boundary, s.text, s.state,
+        s.chosen, s.num_takes, s.score, s.failure, t.problems, q.start_sample
     FROM segments s
     JOIN places p ON p.position = s.position
-    JOIN chapters c ON c.chapter_index = p.chapter_index
+    JOIN chapters c ON c.chapter_index = p.position >> 32
     LEFT JOIN takes t ON t.segment = s.key AND t.attempt = s.chosen
-    LEFT JOIN cues q ON q.chapter_index = p.chapter_index AND q.segment_index = p.segment_index
+    LEFT JOIN cues q
+        ON q.chapter_index = c.chapter_index AND q.segment_index = p.position & 0xFFFFFFFF
 """
 
 
@@ -27,7 +28,8 @@ def run_summary(database: Database) -> RunSummary:
     """Return where the book stands."""
     with database.snapshot():
         facts = database.rows("SELECT value FROM facts WHERE name = 'book'")
-        book = json.loads(facts[0][0]) if facts else {"title": "", "author": ""}
+        with database.explained():
+            book = json.loads(facts[0][0]) if facts else {"title": "", "author": ""}
         states = dict(
             database.rows("SELECT state, count(*) FROM segments WHERE position IS NOT NULL GROUP BY state")
         )
@@ -80,23 +82,25 @@ def matching_segments(database: Database, id_prefix: str, text: str, limit: int)
 
 
 def _reports(database: Database, where: str, parameters: Iterable[Any]) -> list[SegmentReport]:
-    return [
-        SegmentReport(
-            segment_id=segment_id,
-            chapter_index=chapter_index,
-            chapter_title=title,
-            segment_index=segment_index,
-            boundary=Boundary(boundary),
-            text=text,
-            state=SegmentState(state),
-            attempt=chosen,
-            num_takes=num_takes,
-            score=score,
-            problems=(failure,) if failure else tuple(json.loads(problems or "[]")),
-            start_s=None if start_sample is None else samples_to_seconds(start_sample),
-        )
-        for (
-            segment_id, chapter_index, title, segment_index, boundary, text, state, chosen, num_takes, score,
-            failure, problems, start_sample,
-        ) in database.rows(_SEGMENT_REPORT + where, parameters)
-    ]  # fmt: skip
+    rows = database.rows(_SEGMENT_REPORT + where, parameters)
+    with database.explained():
+        return [_report(row) for row in rows]
+
+
+def _report(row: tuple[Any, ...]) -> SegmentReport:
+    segment_id, chapter_index, title, segment_index, boundary, text, state, *of_take = row
+    attempt, num_takes, score, failure, problems, start_sample = of_take
+    return SegmentReport(
+        segment_id=segment_id,
+        chapter_index=chapter_index,
+        chapter_title=title,
+        segment_index=segment_index,
+        boundary=Boundary(boundary),
+        text=text,
+        state=SegmentState(state),
+        attempt=attempt,
+        num_takes=num_takes,
+        score=score,
+        problems=(failure,) if failure else tuple(json.loads(problems or "[]")),
+        start_s=None if start_sample is None else samples_to_seconds(start_sample),
+    )

@@ -33,7 +33,6 @@ from orpheus_batch.ledger.records import (
 )
 from orpheus_batch.ledger.takes import (
     TAKE_COLUMNS,
-    choose,
     insert_take,
     read_take,
     set_damaged_aside,
@@ -131,8 +130,9 @@ class Ledger:
         return replace_plan(self._database, book, plans, config, model)
 
     def facts(self) -> dict[str, Any]:
-        """Return what was recorded beside the plan: "book", "config", "model", "plan_sha256"."""
-        return {name: json.loads(value) for name, value in self._database.rows("SELECT * FROM facts")}
+        """Return what was recorded beside the plan: "book", "config" and "model"."""
+        with self._database.explained():
+            return {name: json.loads(value) for name, value in self._database.rows("SELECT * FROM facts")}
 
     def set_override(self, text: str, spoken: str) -> None:
         """Speak ``spoken`` wherever this book's plan says ``text``, from the next plan on.
@@ -168,7 +168,8 @@ class Ledger:
             """,
             (after, *(() if attempt is None else (attempt,)), -1 if limit is None else limit),
         )
-        return [PendingSegment(chapters.placed_segment(row), *row[-3:]) for row in rows]
+        with self._database.explained():
+            return [PendingSegment(chapters.placed_segment(row), *row[-3:]) for row in rows]
 
     def next_attempt(self) -> int | None:
         """Return the lowest take number that any segment wants, None where nothing is pending."""
@@ -232,11 +233,8 @@ class Ledger:
         with self._database.transaction():
             key = self._key(segment_id)
             set_damaged_aside(self._database, key)
-            self._database.execute(
-                "UPDATE segments SET state = 'pending', failure = '', retake_from = num_takes WHERE key = ?",
-                (key,),
-            )
-            choose(self._database, key)
+            self._database.execute("UPDATE segments SET retake_from = num_takes WHERE key = ?", (key,))
+            settle(self._database, key, max_attempts=None)
             ((attempt,),) = self._database.rows("SELECT num_takes FROM segments WHERE key = ?", (key,))
         return attempt
 

@@ -5,6 +5,7 @@ All functions but `read_take` are to be called inside a transaction. Keys are ro
 
 import json
 import math
+from dataclasses import dataclass
 from typing import Any
 
 from orpheus_batch.errors import LedgerError
@@ -18,9 +19,6 @@ TAKE_COLUMNS = """
 """
 """of ``takes t`` and ``segments s``, as `read_take` wants them"""
 
-_BEST_FIRST = "accepted DESC, CASE WHEN accepted THEN attempt END DESC, score DESC, attempt"
-"""the newest accepted take, else the best score, else the earliest"""
-
 
 def insert_take(database: Database, key: int, take: Take) -> None:
     """Add a take; leave an equal one that is there already.
@@ -31,19 +29,8 @@ def insert_take(database: Database, key: int, take: Take) -> None:
     if math.isnan(take.score):
         raise LedgerError(f"segment {take.segment_id}, take {take.attempt}: its score is not a number")
     sha256 = tokens_sha256(take.token_ids)
-    known = database.rows(
-        "SELECT tokens_sha256, seed, finish_reason FROM takes WHERE segment = ? AND attempt = ?",
-        (key, take.attempt),
-    )
-    if known == [(sha256, take.seed, take.finish_reason)]:
-        return
-    if known:
-        raise LedgerError(
-            f"{database.path}: segment {take.segment_id} already has another take {take.attempt}, "
-            "and a recorded take is never changed"
-        )
-    database.execute(
-        "INSERT INTO takes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    is_new = database.execute(
+        "INSERT INTO takes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         (
             key,
             take.attempt,
@@ -59,42 +46,68 @@ def insert_take(database: Database, key: int, take: Take) -> None:
             encode_tokens(take.token_ids),
         ),
     )
-    database.execute("UPDATE segments SET num_takes = max(num_takes, ?) WHERE key = ?", (take.attempt + 1, key))
-
-
-def settle(database: Database, key: int, max_attempts: int) -> SegmentState:
-    """Work a segment's state out of its takes, write it, and return it."""
-    ((num_tries, num_fresh, num_accepted),) = database.rows(
-        """
-        SELECT s.num_takes - s.retake_from, coalesce(sum(t.accepted AND t.attempt >= s.retake_from), 0),
-            coalesce(sum(t.accepted), 0)
-        FROM segments s LEFT JOIN takes t ON t.segment = s.key WHERE s.key = ?
-        """,
-        (key,),
+    if is_new:
+        return
+    known = database.rows(
+        "SELECT tokens_sha256, seed, finish_reason FROM takes WHERE segment = ? AND attempt = ?",
+        (key, take.attempt),
     )
+    if known != [(sha256, take.seed, take.finish_reason)]:
+        raise LedgerError(
+            f"{database.path}: segment {take.segment_id} already has another take {take.attempt}, "
+            "and a recorded take is never changed"
+        )
+
+
+def settle(database: Database, key: int, max_attempts: int | None) -> SegmentState:
+    """Work out of a segment's takes its state and the take to hear; write both and return the state.
+
+    Args:
+        database: Inside a transaction.
+        key: The segment's.
+        max_attempts: Tries before it is settled without an accepted take; None: it stays pending.
+    """
+    ((retake_from,),) = database.rows("SELECT retake_from FROM segments WHERE key = ?", (key,))
+    takes = [
+        _Outcome(*row)
+        for row in database.rows(
+            "SELECT attempt, accepted, score, num_audio_s FROM takes WHERE segment = ? ORDER BY attempt", (key,)
+        )
+    ]
+    num_takes = takes[-1].attempt + 1 if takes else 0
+    is_exhausted = max_attempts is not None and num_takes - retake_from >= max_attempts
     state = SegmentState.PENDING
-    if num_fresh or (num_accepted and num_tries >= max_attempts):
+    if any(take.accepted and (is_exhausted or take.attempt >= retake_from) for take in takes):
         state = SegmentState.ACCEPTED
-    elif num_tries >= max_attempts:
+    elif is_exhausted:
         state = SegmentState.FAILED
-    database.execute("UPDATE segments SET state = ?, failure = '' WHERE key = ?", (state.value, key))
-    choose(database, key)
+    best = max((take for take in takes if take.num_audio_s > 0), key=_rank, default=None)
+    database.execute(
+        """
+        UPDATE segments SET state = ?, failure = '', num_takes = ?, chosen = ?, score = ?, num_audio_s = ?
+        WHERE key = ?
+        """,
+        (
+            state.value,
+            num_takes,
+            *((best.attempt, best.score, best.num_audio_s) if best else (None, None, 0.0)),
+            key,
+        ),
+    )
     return state
 
 
-def choose(database: Database, key: int) -> None:
-    """Point a segment at its best take with any audio in it."""
-    best = database.rows(
-        f"""
-        SELECT attempt, score, num_audio_s FROM takes
-        WHERE segment = ? AND num_audio_s > 0 ORDER BY {_BEST_FIRST} LIMIT 1
-        """,
-        (key,),
-    )
-    database.execute(
-        "UPDATE segments SET chosen = ?, score = ?, num_audio_s = ? WHERE key = ?",
-        (*(best[0] if best else (None, None, 0.0)), key),
-    )
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    attempt: int
+    accepted: int
+    score: float
+    num_audio_s: float
+
+
+def _rank(take: _Outcome) -> tuple[bool, float, int]:
+    """Order takes: the newest accepted one first, then by score, then the earliest."""
+    return (True, 0.0, take.attempt) if take.accepted else (False, take.score, -take.attempt)
 
 
 def set_damaged_aside(database: Database, key: int) -> None:

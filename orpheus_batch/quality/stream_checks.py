@@ -17,9 +17,9 @@ from orpheus_batch.units import TOKENS_PER_FRAME, TOKENS_PER_SECOND, num_frames_
 LENGTH_SLACK_S = 0.5
 """added to both ends of the believable length
 
-The prediction is a line through lengths that spread in two ways: in proportion to the text (pace), and by a
-constant (the silence around speech, which makes most of a one-word stream). The ratios of the configuration cover
-the first, this the second: Orpheus' lead-in alone varies by 0.4 to 0.6 s.
+The prediction is a line through lengths that spread in two ways: in proportion to the text (pace) and by a
+constant (the silence around speech, which makes most of a one-word stream). The ratios of the configuration
+cover the first, this the second: Orpheus' lead-in alone varies by 0.4 to 0.6 s.
 """
 
 MIN_FRAMES = 2
