@@ -2,6 +2,7 @@
 
 import random
 import sqlite3
+from functools import partial
 
 import numpy as np
 import pytest
@@ -61,7 +62,7 @@ def test_damaged_pages_never_give_wrong_tokens(tmp_path):
     whole = (tmp_path / "whole" / LEDGER_NAME).read_bytes()
     random_ = random.Random(0)
     num_errors = 0
-    for number in range(400):
+    for number in range(150):
         folder = tmp_path / f"{number}"
         folder.mkdir()
         damaged = bytearray(whole)
@@ -82,6 +83,7 @@ def test_damaged_pages_never_give_wrong_tokens(tmp_path):
                     continue
                 if take is not None:
                     np.testing.assert_array_equal(take_of(segment_id, take.attempt).token_ids, take.token_ids)
+            pieces = partial(ledger.chapter_pieces, 0)
             for read in (
                 ledger.summary,
                 ledger.chapters,
@@ -94,11 +96,7 @@ def test_damaged_pages_never_give_wrong_tokens(tmp_path):
                     read()
                 except LedgerError:
                     num_errors += 1
-            try:
-                ledger.chapter_pieces(0)
-            except LedgerError:
-                num_errors += 1
-    assert num_errors > 20  # the damage was not all in unused space
+    assert num_errors > 50  # the damage was not all in unused space
 
 
 @pytest.mark.parametrize("content", [b"not a database at all" * 100, b"\0" * 5000], ids=["text", "zeros"])
