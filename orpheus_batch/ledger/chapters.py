@@ -69,16 +69,16 @@ def is_settled(database: Database, chapter_index: int) -> bool:
 
 def pieces(database: Database, chapter_index: int) -> list[Piece]:
     """Return what a chapter is stitched from, in order."""
-    return [piece for piece, _ in _pieces_and_tokens(database, chapter_index)]
+    return [piece for piece, _ in _pieces_and_checksums(database, chapter_index)]
 
 
 def recipe_sha256(database: Database, chapter_index: int, settings: dict[str, Any]) -> str:
     """Return a digest of what a chapter's files depend on; see `Ledger.recipe_sha256`."""
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    for piece, tokens_sha256 in _pieces_and_tokens(database, chapter_index):
+    for piece, take_sha256 in _pieces_and_checksums(database, chapter_index):
         segment = piece.segment
         made_of = (segment.segment_id, segment.boundary.value, segment.pause_after_s, segment.seed)
-        digest.update(repr((*made_of, piece.attempt, tokens_sha256)).encode())
+        digest.update(repr((*made_of, piece.attempt, take_sha256)).encode())
     return digest.hexdigest()
 
 
@@ -159,10 +159,10 @@ def _positions(database: Database, chapter_index: int) -> tuple[int, int]:
     return position_range(chapter_index)
 
 
-def _pieces_and_tokens(database: Database, chapter_index: int) -> list[tuple[Piece, bytes | None]]:
+def _pieces_and_checksums(database: Database, chapter_index: int) -> list[tuple[Piece, bytes | None]]:
     rows = database.rows(
         f"""
-        SELECT {PLACED_SEGMENT_COLUMNS}, s.state, s.chosen, s.failure, t.problems, t.tokens_sha256
+        SELECT {PLACED_SEGMENT_COLUMNS}, s.state, s.chosen, s.failure, t.problems, t.sha256
         FROM places p JOIN segments s ON s.key = p.segment
         LEFT JOIN takes t ON t.segment = s.key AND t.attempt = s.chosen
         WHERE p.position >= ? AND p.position < ? ORDER BY p.position
@@ -172,12 +172,12 @@ def _pieces_and_tokens(database: Database, chapter_index: int) -> list[tuple[Pie
     found = []
     with database.explained():
         for row in rows:
-            state, attempt, failure, problems, tokens_sha256 = row[_NUM_SEGMENT_COLUMNS:]
+            state, attempt, failure, problems, take_sha256 = row[_NUM_SEGMENT_COLUMNS:]
             piece = Piece(
                 segment=placed_segment(row),
                 state=SegmentState(state),
                 attempt=attempt,
                 problems=(failure,) if failure else tuple(json.loads(problems or "[]")),
             )
-            found.append((piece, tokens_sha256))
+            found.append((piece, take_sha256))
     return found

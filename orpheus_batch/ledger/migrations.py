@@ -78,7 +78,7 @@ MIGRATIONS: tuple[Migration, ...] = (
                 engine TEXT NOT NULL,
                 problems TEXT NOT NULL,        -- JSON list
                 measurements TEXT NOT NULL,    -- JSON object
-                tokens_sha256 BLOB NOT NULL,
+                sha256 BLOB NOT NULL,          -- of tokens and of whose they are
                 tokens BLOB NOT NULL,
                 UNIQUE (segment, attempt)
             )

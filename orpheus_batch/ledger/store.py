@@ -245,13 +245,10 @@ class Ledger:
             LedgerError: The segment is unknown, or a take is damaged.
         """
         rows = self._database.rows(
-            f"""
-            SELECT {TAKE_COLUMNS} FROM takes t JOIN segments s ON s.key = t.segment
-            WHERE s.key = ? ORDER BY t.attempt
-            """,
+            f"SELECT {TAKE_COLUMNS} FROM takes t WHERE t.segment = ? ORDER BY t.attempt",
             (self._key(segment_id),),
         )
-        return [read_take(self._database, row) for row in rows]
+        return [read_take(self._database, segment_id, row) for row in rows]
 
     def chosen_take(self, segment_id: str) -> Take | None:
         """Return the take that is heard, None where there is none yet.
@@ -266,7 +263,7 @@ class Ledger:
             """,
             (self._key(segment_id),),
         )
-        return read_take(self._database, rows[0]) if rows else None
+        return read_take(self._database, segment_id, rows[0]) if rows else None
 
     # Chapters
 

@@ -8,16 +8,18 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from orpheus_batch.errors import LedgerError
 from orpheus_batch.ledger.database import Database
 from orpheus_batch.ledger.records import SegmentState, Take
-from orpheus_batch.ledger.token_blob import decode_tokens, encode_tokens, tokens_sha256
+from orpheus_batch.ledger.token_blob import decode_tokens, encode_tokens, take_sha256
 
 TAKE_COLUMNS = """
-    s.segment_id, t.attempt, t.seed, t.finish_reason, t.engine, t.problems, t.score, t.accepted, t.num_audio_s,
-    t.measurements, t.tokens_sha256, t.tokens
+    t.attempt, t.seed, t.finish_reason, t.engine, t.problems, t.score, t.accepted, t.num_audio_s,
+    t.measurements, t.sha256, t.tokens
 """
-"""of ``takes t`` and ``segments s``, as `read_take` wants them"""
+"""of ``takes t``, as `read_take` wants them"""
 
 
 def insert_take(database: Database, key: int, take: Take) -> None:
@@ -28,7 +30,7 @@ def insert_take(database: Database, key: int, take: Take) -> None:
     """
     if math.isnan(take.score):
         raise LedgerError(f"segment {take.segment_id}, take {take.attempt}: its score is not a number")
-    sha256 = tokens_sha256(take.token_ids)
+    sha256 = take_sha256(take.segment_id, take.attempt, take.token_ids)
     is_new = database.execute(
         "INSERT INTO takes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         (
@@ -49,7 +51,7 @@ def insert_take(database: Database, key: int, take: Take) -> None:
     if is_new:
         return
     known = database.rows(
-        "SELECT tokens_sha256, seed, finish_reason FROM takes WHERE segment = ? AND attempt = ?",
+        "SELECT sha256, seed, finish_reason FROM takes WHERE segment = ? AND attempt = ?",
         (key, take.attempt),
     )
     if known != [(sha256, take.seed, take.finish_reason)]:
@@ -111,32 +113,36 @@ def _rank(take: _Outcome) -> tuple[bool, float, int]:
 
 
 def set_damaged_aside(database: Database, key: int) -> None:
-    """Take from a segment's choice what can't be read any more; the rows stay as they are found."""
-    for take_id, attempt, blob, sha256 in database.rows(
-        "SELECT rowid, attempt, tokens, tokens_sha256 FROM takes WHERE segment = ?", (key,)
+    """Take from a segment's choice what can't be read any more; the tokens stay as they are found."""
+    for take_id, segment_id, attempt, sha256, blob in database.rows(
+        """
+        SELECT t.rowid, s.segment_id, t.attempt, t.sha256, t.tokens
+        FROM takes t JOIN segments s ON s.key = t.segment WHERE s.key = ?
+        """,
+        (key,),
     ):
         try:
-            decode_tokens(blob, sha256)
+            _intact_tokens(segment_id, attempt, sha256, blob)
         except LedgerError as error:
             database.execute(
                 "UPDATE takes SET accepted = 0, num_audio_s = 0, problems = ? WHERE rowid = ?",
-                (json.dumps([f"take {attempt}: {error}"]), take_id),
+                (json.dumps([str(error)]), take_id),
             )
 
 
-def read_take(database: Database, row: tuple[Any, ...]) -> Take:
-    """Build a take of a row of `TAKE_COLUMNS`.
+def read_take(database: Database, segment_id: str, row: tuple[Any, ...]) -> Take:
+    """Build a take of the segment that was asked for, of a row of `TAKE_COLUMNS`.
 
     Raises:
         LedgerError: The row is not what was written; says how to make another.
     """
-    segment_id, attempt, seed, finish, engine, problems, score, accepted, audio_s, extra, sha256, blob = row
+    attempt, seed, finish, engine, problems, score, accepted, audio_s, extra, sha256, blob = row
     try:
         return Take(
             segment_id=segment_id,
             attempt=attempt,
             seed=seed,
-            token_ids=decode_tokens(blob, sha256),
+            token_ids=_intact_tokens(segment_id, attempt, sha256, blob),
             finish_reason=finish,
             engine=engine,
             problems=tuple(json.loads(problems)),
@@ -150,3 +156,10 @@ def read_take(database: Database, row: tuple[Any, ...]) -> Take:
             f"{database.path}: segment {segment_id}, take {attempt}: {error}; make another with "
             f"`orpheus-batch redo {database.path.parent} --segment {segment_id}`"
         ) from error
+
+
+def _intact_tokens(segment_id: str, attempt: int, sha256: bytes, blob: bytes) -> np.ndarray:
+    token_ids = decode_tokens(blob)
+    if take_sha256(segment_id, attempt, token_ids) != sha256:
+        raise LedgerError("damaged tokens: the checksum differs")
+    return token_ids

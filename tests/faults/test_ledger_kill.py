@@ -33,7 +33,7 @@ def contents(folder):
     try:
         return {
             "takes": connection.execute(
-                "SELECT s.segment_id, t.attempt, t.tokens_sha256, t.accepted FROM takes t "
+                "SELECT s.segment_id, t.attempt, t.sha256, t.accepted FROM takes t "
                 "JOIN segments s ON s.key = t.segment ORDER BY 1, 2"
             ).fetchall(),
             "segments": connection.execute(
