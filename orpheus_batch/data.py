@@ -201,12 +201,3 @@ class Cue:
     start_sample: int
     num_samples: int
     """of speech, the pause after it left out"""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ChapterAudio:
-    """A stitched chapter, before encoding."""
-
-    chapter_index: int
-    waveform: Waveform
-    cues: tuple[Cue, ...]

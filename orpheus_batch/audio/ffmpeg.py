@@ -68,18 +68,27 @@ def _probe(executable: str) -> str:
     return "" if done.returncode == 0 else f"exit code {done.returncode}"
 
 
+def ffmpeg_command(args: Sequence[str | os.PathLike[str]]) -> list[str]:
+    """Return the command line that runs ffmpeg with ``args``, quiet but for errors.
+
+    Raises:
+        EncodeError: There is no working ffmpeg.
+    """
+    return [find_ffmpeg(), "-hide_banner", "-nostdin", "-loglevel", "error", *map(os.fspath, args)]
+
+
 def run_ffmpeg(args: Sequence[str | os.PathLike[str]], *, stdin: bytes = b"", what: str) -> bytes:
     """Run ffmpeg to its end and return what it wrote to standard output.
 
     Args:
-        args: After ``ffmpeg -hide_banner -nostdin -loglevel error``; use ``pipe:0`` and ``pipe:1`` for the pipes.
+        args: Inputs and outputs; ``pipe:0`` and ``pipe:1`` are the pipes.
         stdin: Given to its standard input.
         what: For the error: "encoding FILE", …
 
     Raises:
         EncodeError: It failed; the message carries the end of its standard error.
     """
-    command = [find_ffmpeg(), "-hide_banner", "-nostdin", "-loglevel", "error", *map(os.fspath, args)]
+    command = ffmpeg_command(args)
     try:
         done = subprocess.run(command, input=stdin, capture_output=True, check=False)
     except OSError as error:

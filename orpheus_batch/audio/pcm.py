@@ -6,6 +6,9 @@ cache's presence never changes a byte of the finished file.
 
 import numpy as np
 
+BYTES_PER_SAMPLE = 2
+"""Of stored samples; they are little-endian."""
+
 _FULL_SCALE = 32_768.0
 
 
