@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -106,6 +108,7 @@ class Line:
 
     folder: Path
     spoil: Callable[[TokenRequest], bool] = lambda request: False
+    max_batch_size: int = 4
 
     def __post_init__(self) -> None:
         self.pack = self.folder / "pack"
@@ -130,7 +133,7 @@ class Line:
 
         def engine(pack, config, device):
             self.made.append("engine")
-            return LoggedEngine(self.generated_log, self.spoil)
+            return LoggedEngine(self.generated_log, self.spoil, self.max_batch_size)
 
         def codec(pack, device):
             self.made.append("codec")
@@ -149,3 +152,36 @@ class Line:
     def files(self) -> dict[str, bytes]:
         """Return every MP3 under the output folder by its relative path."""
         return {str(p.relative_to(self.out)): p.read_bytes() for p in sorted(self.out.rglob("*.mp3"))}
+
+    def command(self, spec: dict, *args: str) -> tuple[list[str], dict[str, str]]:
+        """Return the command, and the environment, of a subprocess that runs the command line on the fakes.
+
+        Args:
+            spec: For `render_runner`, without the folder.
+            args: Of the command line; none: render the book.
+        """
+        file = self.folder / "spec.json"
+        file.write_text(json.dumps({"folder": str(self.folder), **spec}), encoding="utf-8")
+        runner = Path(__file__).parent / "faults" / "render_runner.py"
+        config = self.folder / "config.yaml"
+        config.write_text(
+            f"model: {{pack: '{self.pack}'}}\n"
+            f"engine: {{device: cpu, block_size: {spec.get('block_size', 4)}}}\n",
+            encoding="utf-8",
+        )
+        render = ("render", str(self.book), "-o", str(self.out), "--config", str(config))
+        root = str(Path(__file__).parents[1])
+        environment = os.environ | {"PYTHONPATH": root, "LINE_FOLDER": str(self.folder)}
+        return [sys.executable, str(runner), str(file), *(args or render)], environment
+
+    def leftover_processes(self) -> list[int]:
+        """Return processes that descend from a `command` of this line and still live (Linux)."""
+        mark = f"LINE_FOLDER={self.folder}".encode()
+        found = []
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                if mark in (entry / "environ").read_bytes().split(b"\0"):
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+        return found

@@ -72,8 +72,8 @@ class BookRun:
         self.error = ""
         """the first thing that went wrong with the book; the rest of it is done all the same where possible"""
         self.num_encoding = 0
-        self.num_streams = 0
-        """generated in this run"""
+        self.num_takes = 0
+        """recorded in this run"""
         self.settled_audio_s = 0.0
         """of segments settled in this run"""
         self._models = models
@@ -92,8 +92,7 @@ class BookRun:
         self.ledger.close()
 
     def arrived(self, item: PendingSegment, stream: TokenStream) -> None:
-        """Count a stream that the engine has finished."""
-        self.num_streams += 1
+        """Tell of a stream that the engine has finished."""
         self._progress.generated(
             self._titles.get(item.segment.chapter_index, ""),
             predicted_s(self._models.pack, item.segment.text),
@@ -127,6 +126,7 @@ class BookRun:
                 self._cache.put(chapter_index, entries)
         max_attempts = self._config.quality.max_attempts
         self.ledger.record_takes(takes, max_attempts=max_attempts)
+        self.num_takes += len(takes)
         retakes = []
         for (item, _), take in zip(finished, takes, strict=True):
             if take.accepted or item.num_tries + 1 >= max_attempts:

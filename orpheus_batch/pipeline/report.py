@@ -58,8 +58,8 @@ class RunReport:
     """A whole run."""
 
     books: tuple[BookResult, ...]
-    num_streams: int
-    """token streams generated, retakes included"""
+    num_takes: int
+    """token streams recorded, retakes included"""
     audio_s: float
     """speech kept from these streams; a take that was taken again does not count"""
     wall_s: float

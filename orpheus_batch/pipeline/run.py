@@ -66,12 +66,12 @@ def render_books(
     started = time.monotonic()
     try:
         with Encoders(num_processes) as encoders:
-            results, num_streams, audio_s = _Run(out, config, models, cover, encoders, progress).run(sources)
+            results, num_takes, audio_s = _Run(out, config, models, cover, encoders, progress).run(sources)
     finally:
         models.close()
     return RunReport(
         books=tuple(results),
-        num_streams=num_streams,
+        num_takes=num_takes,
         audio_s=audio_s,
         wall_s=time.monotonic() - started - models.load_s,
         load_s=models.load_s,
@@ -100,11 +100,11 @@ class _Run:
         self._open: list[BookRun] = []
         self._generated: set[BookRun] = set()
         """those of `_open` with nothing pending"""
-        self._num_streams = 0
+        self._num_takes = 0
         self._audio_s = 0.0
 
     def run(self, sources: Sequence[Path]) -> tuple[list[BookResult], int, float]:
-        """Return what became of each source, the number of streams, and the seconds of audio settled."""
+        """Return what became of each source, the number of takes, and the seconds of audio settled."""
         books = self._plan(sources)
         check_disk(self._out, sum(book.pending_audio_s for book in books), self._config)
         self._progress.planned(
@@ -126,7 +126,7 @@ class _Run:
         finally:
             for run in self._open:
                 run.close()
-        return [self._results[source] for source in sources], self._num_streams, self._audio_s
+        return [self._results[source] for source in sources], self._num_takes, self._audio_s
 
     def _plan(self, sources: Sequence[Path]) -> list[PlannedBook]:
         """Put every book's plan into its ledger; all of them are read before anything is generated."""
@@ -177,7 +177,7 @@ class _Run:
     def _close(self, run: BookRun) -> None:
         self._open.remove(run)
         self._generated.discard(run)
-        self._num_streams += run.num_streams
+        self._num_takes += run.num_takes
         self._audio_s += run.settled_audio_s
         try:
             self._results[run.book.source] = run.finish()
