@@ -1,5 +1,6 @@
 """Chapters in the ledger: settled or not, encoded or not, and which files are theirs."""
 
+import dataclasses
 import hashlib
 
 import numpy as np
@@ -80,6 +81,17 @@ def test_the_recipe_follows_everything_that_is_heard(ledger):
     assert recipe != retaken
     planned(ledger, ["b", "a"])
     assert retaken != ledger.recipe_sha256(0, {"bitrate_kbps": 96, "title": "x"})
+
+
+def test_the_recipe_follows_the_pauses(ledger):
+    """Longer pauses need no model, but the file again."""
+    book, plans = make_plan(["a"])
+    recipes = set()
+    for pause_after_s in (0.35, 0.5):
+        segment = dataclasses.replace(plans[0].segments[0], pause_after_s=pause_after_s)
+        ledger.record_plan(book, [dataclasses.replace(plans[0], segments=(segment,))], {}, {})
+        recipes.add(ledger.recipe_sha256(0, {}))
+    assert 2 == len(recipes)
 
 
 def test_the_recipe_is_the_same_in_another_folder(tmp_path):
