@@ -12,8 +12,7 @@ import dataclasses
 import hashlib
 import os
 import shutil
-from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +20,14 @@ import numpy as np
 
 from orpheus_batch.audio.cache import AudioCache
 from orpheus_batch.audio.loudness import SpeechMeter, gain_db, leveled
-from orpheus_batch.audio.mp3 import ChapterTags, check_audio_config, cover_suffix, read_cover, write_mp3
+from orpheus_batch.audio.mp3 import (
+    ChapterTags,
+    check_audio_config,
+    cover_suffix,
+    encoder_gain_db,
+    read_cover,
+    write_mp3,
+)
 from orpheus_batch.audio.naming import chapter_filename, part_path, part_suffix
 from orpheus_batch.audio.pcm import from_int16
 from orpheus_batch.audio.stitch import StitchedChapter, StitchPiece, stitch_chapter
@@ -101,7 +107,7 @@ class ChapterFile:
     gain_db: float
     """applied to bring speech to the target level; the same for all parts of a chapter"""
     speech_rms_db: float
-    """level of speech in the file as encoded, pauses left out; -inf where there is none"""
+    """level of speech in the file, pauses left out; -inf where there is none"""
     peak_db: float
     """highest sample of the decoded MP3"""
 
@@ -210,13 +216,13 @@ def split_parts(stitched: StitchedChapter, max_samples: int, lead_in: int) -> li
         lead_in: Samples of silence before every part but the first.
     """
     cues, total = stitched.cues, stitched.num_samples
-    firsts = [0]
-    if total > max_samples:
-        starts = [cue.start_sample for cue in cues]
-        longest = max(b - a for a, b in zip(starts, [*starts[1:], total], strict=True))
-        num_parts = -(-total // max(1, max_samples - lead_in - longest))
-        ideal = (bisect_right(starts, total * k // num_parts) - 1 for k in range(1, num_parts))
-        firsts = sorted({0, *(first for first in ideal if first > 0)})
+    bounds = [*(cue.start_sample for cue in cues[1:]), total] if cues else [total]
+    firsts = _fill(bounds, max_samples, lead_in)
+    if len(firsts) > 1:
+        # As many parts, but even: one that may be as long as their mean and a segment takes at least the mean.
+        longest = max(b - a for a, b in zip([0, *bounds], bounds, strict=False))
+        even = -(-total // len(firsts)) + longest + lead_in
+        firsts = _fill(bounds, min(max_samples, even), lead_in)
     bounds = [0, *(cues[first].start_sample for first in firsts[1:]), total]
     parts = []
     for number, first in enumerate(firsts):
@@ -238,6 +244,22 @@ def split_parts(stitched: StitchedChapter, max_samples: int, lead_in: int) -> li
     return parts
 
 
+def _fill(ends: Sequence[int], max_samples: int, lead_in: int) -> list[int]:
+    """Return the first segment of each part, every part as long as may be.
+
+    Args:
+        ends: Where each segment and the pause after it end.
+        max_samples: Longest part, a segment that is longer apart.
+        lead_in: Added to every part but the first.
+    """
+    firsts, start = [0], 0
+    for index in range(1, len(ends)):
+        if ends[index] - start > max_samples:
+            firsts.append(index)
+            start = ends[index - 1] - lead_in
+    return firsts
+
+
 def _encode(
     job: ChapterJob, part: _Part, samples: np.ndarray, gain: float, cover: Path | None, work: Path
 ) -> tuple[Path, ChapterFile]:
@@ -247,9 +269,11 @@ def _encode(
     title = job.tags.title + part_suffix(part.number, part.num_parts)
     tags = dataclasses.replace(job.tags, title=title)
     pcm_file = work / "leveled.pcm"
-    ceiling_db = job.audio.peak_db
+    # What is handed to the encoder is louder by what the encoder will take away.
+    lost_db = -encoder_gain_db(job.audio.sample_rate_hz, job.audio.bitrate_kbps)
+    ceiling_db = job.audio.peak_db + lost_db
     for _ in range(_MAX_ENCODINGS):
-        expected, speech_rms_db = _write_leveled(pcm_file, part, samples, gain, ceiling_db)
+        expected, speech_rms_db = _write_leveled(pcm_file, part, samples, gain + lost_db, ceiling_db)
         pcm = np.memmap(pcm_file, "<i2", "r", shape=(part.num_samples,))
         write_mp3(temporary, memoryview(pcm).cast("B"), tags, job.audio, cover=cover, work=work)
         del pcm
@@ -271,7 +295,7 @@ def _encode(
         num_bytes=len(content),
         cues=part.cues,
         gain_db=gain,
-        speech_rms_db=speech_rms_db,
+        speech_rms_db=speech_rms_db - lost_db,
         peak_db=decoded.peak_db,
     )
 

@@ -35,7 +35,12 @@ it."""
 _STRONG_OVER_NOISE_DB, _STRONG_RANGE_DB = 10.0, (-45.0, -25.0)
 _WEAK_OVER_NOISE_DB, _WEAK_RANGE_DB = 5.0, (-55.0, -30.0)
 """Thresholds: so far above the edge's noise, held within a range relative to the speech level. Fricatives lie
-some 20-35 dB below vowels."""
+some 20-35 dB below vowels, so an edge louder than the range's end may well be speech,"""
+
+_STEADY_HOPS, _STEADY_DB, _STEADY_BELOW_SPEECH_DB = 50, 4.0, 20.0
+_STEADY_RAISE_DB = 12.0
+"""unless its level stays within 4 dB for 250 ms and more than 20 dB below speech: longer and steadier than any
+consonant, so noise. Both ranges then end higher."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +101,17 @@ def _window_levels_db(samples: np.ndarray) -> np.ndarray:
 def _edge(levels: np.ndarray, speech_db: float, max_gap: int) -> int:
     """Return the index of the first window of speech, looking from the front."""
     noise_db = float(np.median(levels[:_EDGE_HOPS]))
-    strong_db = float(np.clip(noise_db + _STRONG_OVER_NOISE_DB, *(speech_db + d for d in _STRONG_RANGE_DB)))
-    weak_db = float(np.clip(noise_db + _WEAK_OVER_NOISE_DB, *(speech_db + d for d in _WEAK_RANGE_DB)))
+    steady = len(levels) > _STEADY_HOPS and bool(
+        noise_db < speech_db - _STEADY_BELOW_SPEECH_DB
+        and np.abs(levels[:_STEADY_HOPS] - noise_db).max() < _STEADY_DB
+    )
+    raised_db = speech_db + (_STEADY_RAISE_DB if steady else 0.0)
+
+    def threshold(over_noise_db: float, range_db: tuple[float, float]) -> float:
+        return min(max(noise_db + over_noise_db, speech_db + range_db[0]), raised_db + range_db[1])
+
+    strong_db = threshold(_STRONG_OVER_NOISE_DB, _STRONG_RANGE_DB)
+    weak_db = threshold(_WEAK_OVER_NOISE_DB, _WEAK_RANGE_DB)
     onset = _first_run(levels > strong_db, _MIN_RUN_HOPS)
     weak = levels > weak_db
     first = onset
