@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from orpheus_batch.data import TokenRequest, TokenStream
@@ -21,7 +22,7 @@ from orpheus_batch.engine.torch.blocks import BlockTables
 from orpheus_batch.engine.torch.model import Llama
 from orpheus_batch.engine.torch.paged_cache import PagedCache
 from orpheus_batch.engine.torch.sampler import apply_repetition_penalty_, sample
-from orpheus_batch.engine.torch.scheduler import Scheduler, Sequence
+from orpheus_batch.engine.torch.scheduler import Scheduler
 from orpheus_batch.engine.torch.state import SlotState
 from orpheus_batch.engine.torch.weights import LlamaConfig, load_weights, read_config
 from orpheus_batch.errors import EngineError
@@ -33,8 +34,10 @@ logger = logging.getLogger(__name__)
 _PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 _CPU_MAX_BATCH_SIZE = 64
 _CUDA_MAX_BATCH_SIZE = 1024
-_TOKENS_PER_SLOT = 2_048
-"""KV budget a slot by default: a prompt of 500 tokens and 19 s of speech at the cap"""
+_CPU_TOKENS_PER_SLOT = 4_096
+"""KV budget a slot; more than a sequence takes, since memory is taken only when used"""
+_CUDA_TOKENS_PER_SLOT = 1_024
+"""a prompt of 100 tokens and 11 s of speech, at the cap"""
 _LOOK_AHEAD_BATCHES = 4
 _MAX_PREFILL_TOKENS = 8_192
 """prompts written in one go; bounds the memory of their activations"""
@@ -159,11 +162,11 @@ class TorchEngine:
         elif on_cuda:
             free, _ = torch.cuda.mem_get_info(self._device)
             budget = int(free * 0.8)
-            slot_bytes = self._config.kv_bytes_per_token(self._dtype) * _TOKENS_PER_SLOT // 2
+            slot_bytes = self._config.kv_bytes_per_token(self._dtype) * _CUDA_TOKENS_PER_SLOT
             batch_size = max_batch_size or max(1, min(_CUDA_MAX_BATCH_SIZE, budget // slot_bytes))
         else:
             batch_size = max_batch_size or _CPU_MAX_BATCH_SIZE
-            wanted = batch_size * self._config.kv_bytes_per_token(self._dtype) * _TOKENS_PER_SLOT
+            wanted = batch_size * self._config.kv_bytes_per_token(self._dtype) * _CPU_TOKENS_PER_SLOT
             budget = min(wanted, _available_ram_bytes() // 2)
         num_blocks = budget // block_bytes
         if num_blocks < 1:
@@ -230,42 +233,40 @@ class _Run:
         if not admitted:
             return
         began = time.perf_counter()
-        for slot, sequence in enumerate(admitted, start):
-            self._tables.grow(slot, sequence.num_cached_tokens + TOKENS_PER_FRAME)
+        self._grow(start)
         self._state.fill(start, [sequence.request for sequence in admitted])
-        group: list[tuple[int, Sequence]] = []
+        group, num_tokens = [], 0
         for slot, sequence in enumerate(admitted, start):
-            if sequence.num_cached_tokens == 0:
-                continue
-            if (
-                group
-                and sum(s.num_cached_tokens for _, s in group) + sequence.num_cached_tokens
-                > _MAX_PREFILL_TOKENS
-            ):
+            if group and num_tokens + sequence.num_cached_tokens > _MAX_PREFILL_TOKENS:
                 self._prefill(group)
-                group = []
-            group.append((slot, sequence))
+                group, num_tokens = [], 0
+            if sequence.num_cached_tokens > 0:
+                group.append((slot, sequence.request.prompt_token_ids[:-1]))
+                num_tokens += sequence.num_cached_tokens
         if group:
             self._prefill(group)
         self._stats.prefill_s += time.perf_counter() - began
 
+    def _grow(self, start: int) -> None:
+        """Give slots from ``start`` on the blocks that they need up to the end of the next frame."""
+        for slot in range(start, len(self._scheduler.running)):
+            needed = self._scheduler.running[slot].num_cached_tokens + TOKENS_PER_FRAME
+            self._tables.grow(slot, needed)
+        self._cache.use_blocks(self._tables.allocator.high_water)
+
     @torch.inference_mode()
-    def _prefill(self, group: list[tuple[int, Sequence]]) -> None:
+    def _prefill(self, prompts: list[tuple[int, tuple[int, ...]]]) -> None:
+        """Write prompts, each less its last token, into the blocks of their slots."""
         size = self._tables.tokens_per_block
-        token_ids: list[int] = []
-        blocks: list[int] = []
-        cells: list[int] = []
-        for slot, sequence in group:
-            prompt = sequence.request.prompt_token_ids[:-1]
-            token_ids.extend(prompt)
-            row = self._tables.table[slot]
-            blocks.extend(int(row[i // size]) for i in range(len(prompt)))
-            cells.extend(i % size for i in range(len(prompt)))
+        lengths = [len(prompt) for _, prompt in prompts]
+        token_ids = np.concatenate([prompt for _, prompt in prompts])
+        positions = np.concatenate([np.arange(length) for length in lengths])
+        blocks = self._tables.table[np.repeat([slot for slot, _ in prompts], lengths), positions // size]
         self._model.prefill(
-            torch.tensor(token_ids, device=self._device),
-            [sequence.num_cached_tokens for _, sequence in group],
-            torch.tensor(blocks, device=self._device),
-            torch.tensor(cells, device=self._device),
+            torch.from_numpy(token_ids).to(self._device),
+            lengths,
+            torch.from_numpy(blocks).to(self._device),
+            torch.from_numpy(positions % size).to(self._device),
             self._cache,
         )
         self._stats.num_prefill_tokens += len(token_ids)
@@ -276,8 +277,7 @@ class _Run:
         began = time.perf_counter()
         running, state = self._scheduler.running, self._state
         num_slots = len(running)
-        for slot, sequence in enumerate(running):
-            self._tables.grow(slot, sequence.num_cached_tokens + TOKENS_PER_FRAME)
+        self._grow(0)
         self._cache.move_blocks(*self._tables.compact())
         plan = self._cache.plan_frame(self._tables, num_slots)
 

@@ -5,16 +5,12 @@ It knows embeddings, layers and logits; it does not know requests, sampling, or 
 Source: the architecture and its order of operations as in `transformers`' ``modeling_llama``.
 """
 
-from itertools import pairwise
-
 import torch
 import torch.nn.functional as F
 
-from orpheus_batch.engine.torch.linear import Linear
 from orpheus_batch.engine.torch.paged_cache import BlockPlan, PagedCache, StepPlan
 from orpheus_batch.engine.torch.rope import rotate_, rotations
 from orpheus_batch.engine.torch.weights import LayerWeights, LlamaConfig, LlamaWeights
-from orpheus_batch.units import TOKENS_PER_FRAME
 
 
 class _Layer:
@@ -22,18 +18,12 @@ class _Layer:
 
     def __init__(self, config: LlamaConfig, weights: LayerWeights):
         self._config = config
-        self._norm_shape = (config.hidden_size,)
-        self._input_norm = weights.input_norm
-        self._post_attention_norm = weights.post_attention_norm
-        self._qkv = Linear(weights.qkv, weights.qkv_bias)
-        self._out = Linear(weights.out, weights.out_bias)
-        self._gate_up = Linear(weights.gate_up, weights.gate_up_bias)
-        self._down = Linear(weights.down, weights.down_bias)
+        self._weights = weights
 
     def qkv(self, hidden: torch.Tensor, rotation: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return rotated queries [n, heads, head_dim], and keys and values [n, 2, kv_heads, head_dim]."""
         config = self._config
-        qkv = self._qkv(F.rms_norm(hidden, self._norm_shape, self._input_norm, config.rms_norm_eps))
+        qkv = self._weights.qkv(self._normed(hidden, self._weights.input_norm))
         heads = qkv.view(len(hidden), -1, config.head_dim)
         rotate_(heads[:, : config.num_heads + config.num_kv_heads], rotation)
         kv = heads[:, config.num_heads :].unflatten(1, (2, config.num_kv_heads))
@@ -41,10 +31,13 @@ class _Layer:
 
     def finish(self, hidden: torch.Tensor, attended: torch.Tensor) -> torch.Tensor:
         """Add attention [n, heads * head_dim] and the feed-forward part to ``hidden``."""
-        hidden = hidden + self._out(attended)
-        normed = F.rms_norm(hidden, self._norm_shape, self._post_attention_norm, self._config.rms_norm_eps)
-        gate, up = self._gate_up(normed).chunk(2, dim=-1)
-        return hidden + self._down(F.silu(gate).mul_(up))
+        hidden = hidden + self._weights.out(attended)
+        normed = self._normed(hidden, self._weights.post_attention_norm)
+        gate, up = self._weights.gate_up(normed).chunk(2, dim=-1)
+        return hidden + self._weights.down(F.silu(gate).mul_(up))
+
+    def _normed(self, hidden: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        return F.rms_norm(hidden, weight.shape, weight, self._config.rms_norm_eps)
 
 
 class Llama:
@@ -56,9 +49,7 @@ class Llama:
         self._inverse_frequencies = config.rope.inverse_frequencies().to(weights.embedding.device)
         self._layers = [_Layer(config, layer) for layer in weights.layers]
         self._norm = weights.norm
-        codebook_size = (len(weights.head) - 1) // TOKENS_PER_FRAME
-        starts = [0, *(1 + p * codebook_size for p in range(1, TOKENS_PER_FRAME)), len(weights.head)]
-        self._heads = [Linear(weights.head[a:b]) for a, b in pairwise(starts)]
+        self._heads = weights.heads
 
     def prefill(
         self,
@@ -116,7 +107,7 @@ class Llama:
             query, kv = layer.qkv(hidden, rotation)
             cache.write(index, step.block, step.cell, kv)
             hidden = layer.finish(hidden, cache.attend(index, query, plan, step))
-        return F.rms_norm(hidden, hidden.shape[1:], self._norm, self._config.rms_norm_eps)
+        return F.rms_norm(hidden, self._norm.shape, self._norm, self._config.rms_norm_eps)
 
     def logits(self, hidden: torch.Tensor, position: int) -> torch.Tensor:
         """Return logits of the ids that are legal at ``position`` (0..6) of the frame.

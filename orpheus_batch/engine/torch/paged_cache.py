@@ -65,12 +65,22 @@ class PagedCache:
     ):
         self.num_kv_heads = num_kv_heads
         self.tokens_per_block = tokens_per_block
-        # Zeros, not empty: cells never written are masked, but their weight of 0 times NaN would be NaN. On CPU
-        # the pages are not touched, so memory is taken only as blocks come into use.
+        # On CPU untouched pages take no memory: it grows with the blocks that are really used.
         shape = (2, num_blocks, num_kv_heads, tokens_per_block, head_dim)
-        self._pools = [torch.zeros(shape, device=device, dtype=dtype) for _ in range(num_layers)]
+        self._pools = [torch.empty(shape, device=device, dtype=dtype) for _ in range(num_layers)]
+        self._num_clean_blocks = 0
         self._device = device
         self._cells = torch.arange(tokens_per_block, device=device)
+
+    def use_blocks(self, num_blocks: int) -> None:
+        """Make blocks 0..num_blocks-1 fit for use; call it whenever there are more than before.
+
+        Cells not yet written are masked, but their weight of 0 times whatever memory held, NaN for one, would
+        not be 0.
+        """
+        for pool in self._pools:
+            pool[:, self._num_clean_blocks : num_blocks] = 0
+        self._num_clean_blocks = max(self._num_clean_blocks, num_blocks)
 
     def plan_frame(self, tables: BlockTables, num_slots: int) -> BlockPlan:
         """Return the plan for slots 0..num_slots-1; holds until a block changes hands."""

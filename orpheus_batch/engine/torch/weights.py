@@ -21,9 +21,11 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
+from orpheus_batch.engine.torch.linear import Linear
 from orpheus_batch.engine.torch.rope import Rope, interleave_halves, read_rope
 from orpheus_batch.errors import EngineError
 from orpheus_batch.tokens import TokenLayout
+from orpheus_batch.units import TOKENS_PER_FRAME
 
 _FLOAT_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
@@ -59,24 +61,20 @@ class LlamaConfig:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LayerWeights:
-    """One decoder layer. Matrices are [out, in]; a bias is None where the model has none."""
+    """One decoder layer. Matrices are given as [out, in]."""
 
     input_norm: torch.Tensor
     """[hidden]"""
-    qkv: torch.Tensor
+    qkv: Linear
     """[(heads + 2 * kv_heads) * head_dim, hidden]: queries, keys, values; rotated pairs adjacent"""
-    qkv_bias: torch.Tensor | None
-    out: torch.Tensor
+    out: Linear
     """[hidden, heads * head_dim]"""
-    out_bias: torch.Tensor | None
     post_attention_norm: torch.Tensor
     """[hidden]"""
-    gate_up: torch.Tensor
+    gate_up: Linear
     """[2 * intermediate, hidden]: gate, then up"""
-    gate_up_bias: torch.Tensor | None
-    down: torch.Tensor
+    down: Linear
     """[hidden, intermediate]"""
-    down_bias: torch.Tensor | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,8 +86,8 @@ class LlamaWeights:
     layers: tuple[LayerWeights, ...]
     norm: torch.Tensor
     """[hidden]"""
-    head: torch.Tensor
-    """[1 + 7 * codebook_size, hidden]: the stop id's row, then those of the audio codes by position"""
+    heads: tuple[Linear, ...]
+    """for each position of the frame, [codebook_size, hidden]; for the first with the stop id's row in front"""
 
 
 def read_config(model_dir: Path) -> LlamaConfig:
@@ -107,6 +105,8 @@ def read_config(model_dir: Path) -> LlamaConfig:
         ) from error
     except ValueError as error:
         raise EngineError(f"{file} is not JSON: {error}") from error
+    if not isinstance(raw, dict):
+        raise EngineError(f"{file} holds no settings, but {type(raw).__name__}")
     try:
         return _parse_config(raw)
     except KeyError as error:
@@ -181,13 +181,21 @@ def load_weights(
             checkpoint.skip("lm_head.weight")
         else:
             head = get("lm_head.weight", config.vocab_size, config.hidden_size)
-        head = torch.cat(
-            [head[layout.stop_id : layout.stop_id + 1], head[layout.audio_offset : layout.audio_end]]
-        )
+        heads = _frame_heads(head, layout)
         layers = tuple(_load_layer(get, config, index) for index in range(config.num_layers))
         norm = get("model.norm.weight", config.hidden_size)
         checkpoint.finish()
-    return LlamaWeights(embedding=embedding, layers=layers, norm=norm, head=head)
+    return LlamaWeights(embedding=embedding, layers=layers, norm=norm, heads=heads)
+
+
+def _frame_heads(head: torch.Tensor, layout: TokenLayout) -> tuple[Linear, ...]:
+    """Cut the head's rows [vocab, hidden] into those legal at each position of the frame."""
+    rows = [
+        head[layout.position_start(position) : layout.position_start(position + 1)]
+        for position in range(TOKENS_PER_FRAME)
+    ]
+    rows[0] = torch.cat([head[layout.stop_id : layout.stop_id + 1], rows[0]])
+    return tuple(Linear(part) for part in rows)
 
 
 def _load_layer(get: Callable[..., torch.Tensor], config: LlamaConfig, index: int) -> LayerWeights:
@@ -195,31 +203,28 @@ def _load_layer(get: Callable[..., torch.Tensor], config: LlamaConfig, index: in
     hidden, intermediate = config.hidden_size, config.intermediate_size
     q_size, kv_size = config.num_heads * config.head_dim, config.num_kv_heads * config.head_dim
 
-    def joined(parts: list[tuple[str, int]], *columns: int, kind: str) -> torch.Tensor:
+    def joined(parts: dict[str, int], *columns: int, kind: str) -> torch.Tensor:
         rows = []
-        for part, size in parts:
+        for part, size in parts.items():
             tensor = get(f"{prefix}.{part}.{kind}", size, *columns)
-            if part.endswith(("q_proj", "k_proj")):
+            if part in ("self_attn.q_proj", "self_attn.k_proj"):
                 tensor = interleave_halves(tensor, config.head_dim)
             rows.append(tensor)
         return torch.cat(rows)
 
-    qkv = [("self_attn.q_proj", q_size), ("self_attn.k_proj", kv_size), ("self_attn.v_proj", kv_size)]
-    out = [("self_attn.o_proj", hidden)]
-    gate_up = [("mlp.gate_proj", intermediate), ("mlp.up_proj", intermediate)]
-    down = [("mlp.down_proj", hidden)]
-    attention_bias, mlp_bias = config.attention_bias, config.mlp_bias
+    def linear(parts: dict[str, int], columns: int, has_bias: bool) -> Linear:
+        weight = joined(parts, columns, kind="weight")
+        return Linear(weight, joined(parts, kind="bias") if has_bias else None)
+
+    qkv = {"self_attn.q_proj": q_size, "self_attn.k_proj": kv_size, "self_attn.v_proj": kv_size}
+    gate_up = {"mlp.gate_proj": intermediate, "mlp.up_proj": intermediate}
     return LayerWeights(
         input_norm=get(f"{prefix}.input_layernorm.weight", hidden),
-        qkv=joined(qkv, hidden, kind="weight"),
-        qkv_bias=joined(qkv, kind="bias") if attention_bias else None,
-        out=joined(out, q_size, kind="weight"),
-        out_bias=joined(out, kind="bias") if attention_bias else None,
+        qkv=linear(qkv, hidden, config.attention_bias),
+        out=linear({"self_attn.o_proj": hidden}, q_size, config.attention_bias),
         post_attention_norm=get(f"{prefix}.post_attention_layernorm.weight", hidden),
-        gate_up=joined(gate_up, hidden, kind="weight"),
-        gate_up_bias=joined(gate_up, kind="bias") if mlp_bias else None,
-        down=joined(down, intermediate, kind="weight"),
-        down_bias=joined(down, kind="bias") if mlp_bias else None,
+        gate_up=linear(gate_up, hidden, config.mlp_bias),
+        down=linear({"mlp.down_proj": hidden}, intermediate, config.mlp_bias),
     )
 
 
