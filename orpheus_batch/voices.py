@@ -103,7 +103,7 @@ class ModelPack:
         """Return what identifies the language model's output: weights, tokenizer, layout and precision.
 
         Raises:
-            ConfigError: The weights are not there.
+            ConfigError: The weights, or a file beside them, are not there.
         """
         files = sorted(self.language_model_dir.glob("*.safetensors"))
         if not files:
@@ -112,7 +112,12 @@ class ModelPack:
                 "give the folder that holds them with --model-dir"
             )
         files += [self.language_model_dir / name for name in ("config.json", "tokenizer.json")]
-        return fingerprint_files(files, salt=f"{self.layout}|{precision}")
+        try:
+            return fingerprint_files(files, salt=f"{self.layout}|{precision}")
+        except OSError as error:
+            raise ConfigError(
+                f"the pack '{self.name}' can't be used: can't read {error.filename}: {error.strerror}"
+            ) from error
 
 
 def load_pack(name_or_path: str, model_dir: Path | None = None, codec_dir: Path | None = None) -> ModelPack:

@@ -16,7 +16,7 @@ import click
 
 if TYPE_CHECKING:
     from orpheus_batch.config import Config
-    from orpheus_batch.pipeline.progress import Progress
+    from orpheus_batch.pipeline.progress import Meter
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -137,17 +137,22 @@ def setup_logging(*, verbose: bool, quiet: bool) -> None:
 
 
 @contextmanager
-def progress(*, quiet: bool) -> "Iterator[Progress]":
-    """Yield what shows a run's progress: a bar on a terminal, lines elsewhere, nothing if ``quiet``."""
+def progress(check: Callable[[], None], *, quiet: bool) -> "Iterator[Meter]":
+    """Yield what shows a run's progress: a bar on a terminal, lines elsewhere, nothing if ``quiet``.
+
+    Args:
+        check: Called at every step; what it raises ends the run.
+        quiet: Show nothing.
+    """
     from orpheus_batch.cli.progress import Bar, Lines
-    from orpheus_batch.pipeline.progress import Progress
+    from orpheus_batch.pipeline.progress import Meter
 
     if quiet:
-        yield Progress()
+        yield Meter(check)
     elif not sys.stderr.isatty():
-        yield Lines()
+        yield Lines(check)
     else:
-        bar = Bar()
+        bar = Bar(check)
         try:
             yield bar
         finally:

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
@@ -19,8 +20,8 @@ LINE_EVERY_S = 30.0
 class Lines(Meter):
     """Sparse lines on stderr, for logs."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, check: Callable[[], None]) -> None:
+        super().__init__(check)
         self._next_line_at = 0.0
 
     def loading(self, what: str) -> None:
@@ -38,6 +39,7 @@ class Lines(Meter):
 
     def encoded(self, path: str, duration_s: float) -> None:
         """Name the file."""
+        super().encoded(path, duration_s)
         self._say(f"{path} ({format_duration(duration_s)})")
 
     def book_failed(self, source: str, error: str) -> None:
@@ -51,8 +53,8 @@ class Lines(Meter):
 class Bar(Meter):
     """One tqdm bar. Its length is predicted audio, so that it moves as the work does."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, check: Callable[[], None]) -> None:
+        super().__init__(check)
         self._bar: tqdm | None = None
 
     def planned(self, num_segments: int, num_pending: int, pending_audio_s: float) -> None:

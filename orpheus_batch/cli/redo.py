@@ -44,7 +44,7 @@ def redo(
         raise click.UsageError("give either --segment ID or --find TEXT")
     if spoken is not None and not spoken.strip():
         raise click.UsageError("--text is empty")
-    with resumable(), options.progress(quiet=quiet) as progress:
+    with resumable() as check, options.progress(check, quiet=quiet) as progress:
         wanted = request_redo(out, segment_id=segment_id, find=find, spoken=spoken)
         report = render_books([wanted.source], wanted.out, wanted.config, progress=progress)
     if as_json:

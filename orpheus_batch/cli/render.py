@@ -81,7 +81,7 @@ def render(
     from orpheus_batch.pipeline import render_books
 
     config = options.make_config(config_file, flags)
-    with resumable(), options.progress(quiet=quiet) as progress:
+    with resumable() as check, options.progress(check, quiet=quiet) as progress:
         report = render_books(books, out, config, progress=progress)
     if as_json:
         click.echo(json.dumps(report.to_dict(), ensure_ascii=False, indent=1))

@@ -223,7 +223,12 @@ class Shelf:
         if known is not None:
             return known
         folder = self._out / safe_folder_name(book.title)
-        owner = _owner(folder)
+        try:
+            owner = _owner(folder)
+        except LedgerError:
+            # Killed while it was made, or of an older release: opening it for writing mends that, or says why not.
+            with Ledger.open(folder) as ledger:
+                owner = ledger.facts().get("book")
         if owner is not None and owner["source_path"] != book.source_path:
             digest = hashlib.sha256(book.source_path.encode("utf-8", "surrogateescape")).hexdigest()
             folder = folder.with_name(f"{folder.name} ({digest[:8]})")

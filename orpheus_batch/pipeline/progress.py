@@ -52,9 +52,14 @@ class Meter(Progress):
 
     Work is measured in seconds of predicted audio, not in segments, for a segment may be a word or three lines;
     a retake is new work. The clock stands still while models load.
+
+    Args:
+        check: Called at every step; what it raises ends the run.
+        clock: Seconds from any beginning.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic):
+    def __init__(self, check: Callable[[], None] = lambda: None, clock: Callable[[], float] = time.monotonic):
+        self._check = check
         self._clock = clock
         self._started: float | None = None
         self._paused_at: float | None = None
@@ -81,24 +86,31 @@ class Meter(Progress):
 
     def loaded(self, what: str, elapsed_s: float) -> None:
         """Let the clock go on."""
+        self._check()
         if self._paused_at is not None:
             self._paused_s += self._clock() - self._paused_at
             self._paused_at = None
 
     def generated(self, chapter_title: str, predicted_s: float, audio_s: float) -> None:
         """Count a stream."""
+        self._check()
         self.chapter_title = chapter_title
         self.done_s += predicted_s
         self.audio_s += audio_s
 
     def settled(self, num_segments: int) -> None:
         """Count finished segments."""
+        self._check()
         self.num_done += num_segments
 
     def retake(self, predicted_s: float, audio_s: float) -> None:
         """Count new work, and take back what was made in vain."""
         self.total_s += predicted_s
         self.audio_s -= audio_s
+
+    def encoded(self, path: str, duration_s: float) -> None:
+        """Count nothing."""
+        self._check()
 
     @property
     def elapsed_s(self) -> float:

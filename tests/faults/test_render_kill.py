@@ -13,9 +13,9 @@ STORE = "orpheus_batch.ledger.store:Ledger"
 KILLS = {
     "while the plan is written": {"target": f"{STORE}.record_plan", "when": "before", "nth": 1},
     "inside the plan's transaction": {
-        "target": "orpheus_batch.ledger.plan:_replace_places",
+        "target": "orpheus_batch.ledger.database:Database.execute_many",
         "when": "after",
-        "nth": 1,
+        "nth": 3,
     },
     "before the first block": {"target": f"{STORE}.record_plan", "when": "after", "nth": 1},
     "during a block": {"target": "line_helpers:LoggedEngine.stream", "when": "before", "nth": 7},

@@ -59,7 +59,7 @@ def test_a_signal_to_the_whole_process_group_is_as_quiet(tmp_path, wait_s):
     time.sleep(wait_s)
     os.killpg(process.pid, signal.SIGINT)
     _, stderr = process.communicate(timeout=30)
-    assert 128 + signal.SIGINT == process.returncode
+    assert 128 + signal.SIGINT == process.returncode, stderr.decode()
     assert "Traceback" not in stderr.decode()
     assert 1 == stderr.decode().count("Stopped.")
     deadline = time.monotonic() + 10

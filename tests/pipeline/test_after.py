@@ -17,6 +17,14 @@ def line(tmp_path) -> Line:
     return Line(tmp_path)
 
 
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory) -> Line:
+    """A finished book, for tests that only look."""
+    line = Line(tmp_path_factory.mktemp("rendered"))
+    render(line)
+    return line
+
+
 def render(line: Line, **overrides):
     return render_books([line.book], line.out, line.config(**overrides), factories=line.factories)
 
@@ -25,10 +33,9 @@ def take_up(line: Line, wanted):
     return render_books([wanted.source], wanted.out, wanted.config, factories=line.factories)
 
 
-def test_status_of_a_finished_book(line):
+def test_status_of_a_finished_book(rendered):
     """Chapters with their files, all segments done, nobody writing."""
-    render(line)
-    (book,) = book_status(line.out, num_suspects=3)
+    (book,) = book_status(rendered.out, num_suspects=3)
     assert ("", None) == (book.error, book.writer)
     assert (15, 15, 3) == (book.summary.num_segments, book.summary.num_accepted, book.summary.num_chapters)
     assert ["01 - The Door.mp3", "02 - The Stair.mp3", "03 - The Garden.mp3"] == [
@@ -49,11 +56,10 @@ def test_suspects_are_found_in_their_file(line):
     assert {suspect.segment_id for suspect in book.suspects} <= {failed.segment_id for failed in book.failures}
 
 
-def test_status_works_beside_a_writer_and_names_it(line):
+def test_status_works_beside_a_writer_and_names_it(rendered):
     """Looking takes no lock."""
-    render(line)
-    with Ledger.open(line.out / "house"):
-        (book,) = book_status(line.out)
+    with Ledger.open(rendered.out / "house"):
+        (book,) = book_status(rendered.out)
     assert "process" in book.writer
     assert 15 == book.summary.num_accepted
 
@@ -129,11 +135,10 @@ def test_a_recorded_configuration_comes_back_equal(line):
         ({"find": "painted green", "spoken": "word " * 100}, "takes 500 characters"),
     ],
 )
-def test_what_can_not_be_redone_is_said(line, arguments, message):
+def test_what_can_not_be_redone_is_said(rendered, arguments, message):
     """Nothing fits, several fit (they are listed with their ids), or the spelling can't be spoken."""
-    render(line)
     with pytest.raises(InputError, match=message):
-        request_redo(line.out, **arguments)
+        request_redo(rendered.out, **arguments)
 
 
 def test_redo_wants_the_book_where_it_was(line):
@@ -144,9 +149,8 @@ def test_redo_wants_the_book_where_it_was(line):
         request_redo(line.out, find="painted green")
 
 
-def test_redo_of_a_book_in_work_is_refused(line):
+def test_redo_of_a_book_in_work_is_refused(rendered):
     """The lock of the running render holds."""
-    render(line)
-    with Ledger.open(line.out / "house"), pytest.raises(LedgerError, match="being written by"):
-        request_redo(line.out, find="painted green")
-    assert BOOK == line.book.read_text(encoding="utf-8")
+    with Ledger.open(rendered.out / "house"), pytest.raises(LedgerError, match="being written by"):
+        request_redo(rendered.out, find="painted green")
+    assert BOOK == rendered.book.read_text(encoding="utf-8")

@@ -1,5 +1,7 @@
 """The line on the real engine and codec, with an untrained pack: every stage runs, and it speaks noise."""
 
+import json
+
 import pytest
 from click.testing import CliRunner
 from line_helpers import BOOK
@@ -7,7 +9,7 @@ from line_helpers import BOOK
 from orpheus_batch.cli import cli
 from orpheus_batch.config import load_config
 from orpheus_batch.errors import CodecError, ConfigError, EngineError
-from orpheus_batch.pipeline import render_books
+from orpheus_batch.pipeline import Progress, render_books
 from orpheus_batch.testing import make_tiny_pack
 
 LENIENT = {"quality.max_attempts": 1, "engine.block_size": 8, "engine.num_threads": 1, "engine.device": "cpu"}
@@ -16,7 +18,12 @@ LENIENT = {"quality.max_attempts": 1, "engine.block_size": 8, "engine.num_thread
 
 @pytest.fixture(scope="module")
 def pack(tmp_path_factory):
-    return make_tiny_pack(tmp_path_factory.mktemp("tiny"))
+    """A pack whose segments are a second or two long, for noise runs to the cap."""
+    folder = make_tiny_pack(tmp_path_factory.mktemp("tiny"))
+    pack = json.loads((folder / "pack.json").read_text(encoding="utf-8"))
+    pack["length"] = {"base_tokens": 14.0, "tokens_per_char": 0.7, "max_ratio": 1.0}
+    (folder / "pack.json").write_text(json.dumps(pack), encoding="utf-8")
+    return folder
 
 
 @pytest.fixture
@@ -55,15 +62,13 @@ def test_decoding_again_gives_the_same_bytes(pack, book, tmp_path, deterministic
     assert before == files(out)
 
 
-def test_another_process_count_of_blocks_is_the_same_run(pack, book, tmp_path):
-    """Stopping after each block and going on gives what one run gives: a block starts from an empty engine."""
+def test_stopping_after_every_block_is_the_same_run(pack, book, tmp_path):
+    """Blocks in three runs are the blocks of one run: each starts from an empty engine."""
     config = load_config(None, {**LENIENT, "model.pack": str(pack), "engine.block_size": 4})
     render_books([book], tmp_path / "whole", config)
 
     class Stop(Exception):
         """Raised by the watcher, as a kill would come."""
-
-    from orpheus_batch.pipeline import Progress
 
     class OneBlock(Progress):
         num_settled = 0

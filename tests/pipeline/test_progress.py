@@ -22,7 +22,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def meter(clock) -> Meter:
-    meter = Meter(clock)
+    meter = Meter(clock=clock)
     meter.planned(num_segments=10, num_pending=8, pending_audio_s=100.0)
     return meter
 
@@ -64,3 +64,19 @@ def test_a_retake_is_new_work_and_its_audio_was_in_vain(meter, clock):
     assert pytest.approx(0.0) == meter.audio_s
     assert meter.speedup is None
     assert pytest.approx(20.0) == meter.remaining_s
+
+
+def test_a_check_that_raises_ends_the_run_at_the_next_step(clock):
+    """So a signal whose exception was swallowed is not forgotten."""
+
+    def check():
+        raise KeyboardInterrupt
+
+    meter = Meter(check, clock)
+    for step in (
+        lambda: meter.generated("I", 1.0, 1.0),
+        lambda: meter.settled(1),
+        lambda: meter.loaded("codec", 1.0),
+    ):
+        with pytest.raises(KeyboardInterrupt):
+            step()
