@@ -2,10 +2,10 @@
 
     python training/punkt.py BOOKS -o orpheus_batch/text/data/english.json
 
-Each ``.txt`` is read as the package reads it (headers and tables of contents left out). Abbreviations, collocations
-and sentence starters come from all books together; the orthographic context keeps only words frequent enough to
-matter, so that the file stays small. The curated abbreviations are in `orpheus_batch.text.abbreviations`; this
-file holds what was learned and nothing else.
+Each ``.txt`` is read as the package reads it (headers and tables of contents left out). Abbreviations,
+collocations and sentence starters come from all books together; the orthographic context keeps only words
+frequent enough to matter, so that the file stays small. The curated abbreviations are in
+`orpheus_batch.text.abbreviations`; this file holds what was learned and nothing else.
 """
 
 import json

@@ -1,10 +1,11 @@
-"""Writes what the built-in voice is trained to say: the segments of a folder of books, as the package cuts them.
+"""Writes what the built-in voice learns to say: the segments of a folder of books.
 
     python training/segments.py BOOKS -o segments.jsonl --exclude alice --exclude carmilla
 
-One JSON line a segment: ``id`` (sha256 of the text, 16 digits), ``book`` (the file's stem) and ``text`` (as it is
-spoken: only characters of the alphabet). Equal texts appear once, under the first book that has them; a text that an
-excluded book has too is left out, so that held-out books stay unheard. Headings and short segments are in.
+One JSON line a segment, cut as the package cuts it: ``id`` (sha256 of the text, 16 digits), ``book`` (the
+file's stem) and ``text`` (as it is spoken: only characters of the alphabet). Equal texts appear once, under
+the first book that has them; a text that an excluded book has too is left out, so that held-out books stay
+unheard. Headings and short segments are in.
 """
 
 import hashlib

@@ -21,6 +21,11 @@ class Line:
     indent: int
     """width of the leading blanks"""
 
+    @property
+    def end(self) -> int:
+        """One past its last non-blank character."""
+        return self.start + len(self.text)
+
 
 @dataclass(frozen=True, slots=True)
 class Block:
@@ -41,13 +46,15 @@ class Block:
 
 
 GAP_AT_START = 99
+UNWRAPPED_CHARS = 160
+"""a line longer than this was never wrapped, by hand or by machine: it is a paragraph"""
 
 
 def iter_blocks(text: str, start: int = 0, end: int | None = None) -> Iterator[Block]:
-    """Cut ``text[start:end]`` at blank lines.
+    r"""Cut ``text[start:end]`` at blank lines.
 
     Args:
-        text: With line ends as ``\\n``.
+        text: With line ends as ``\n``.
         start: Where to begin.
         end: Where to stop; None: at the end of ``text``.
 
@@ -55,19 +62,23 @@ def iter_blocks(text: str, start: int = 0, end: int | None = None) -> Iterator[B
         Blocks in order; offsets count from the beginning of ``text``.
     """
     end = len(text) if end is None else end
-    previous_end = None
-    for match in _BLOCK.finditer(text, start, end):
-        lines = []
-        position = match.start()
-        for raw in match.group().split("\n"):
-            stripped = raw.strip()
-            indent = len(raw) - len(raw.lstrip())
-            lines.append(Line(position + indent, stripped, indent))
-            position += len(raw) + 1
-        first, last = lines[0], lines[-1]
-        gap = GAP_AT_START
-        if previous_end is not None:
-            gap = text.count("\n", previous_end, first.start) - 1
-        block_end = last.start + len(last.text)
-        yield Block(first.start, block_end, tuple(lines), gap)
-        previous_end = block_end
+    lines: list[Line] = []
+    gap = blanks = GAP_AT_START
+    position = start
+    while position < end:
+        stop = text.find("\n", position, end)
+        stop = end if stop < 0 else stop
+        raw = text[position:stop]
+        stripped = raw.lstrip()
+        if stripped:
+            gap = gap if lines else blanks
+            indent = len(raw) - len(stripped)
+            lines.append(Line(position + indent, stripped.rstrip(), indent))
+        elif lines:
+            yield Block(lines[0].start, lines[-1].end, tuple(lines), gap)
+            lines, blanks = [], 1
+        else:
+            blanks += 1
+        position = stop + 1
+    if lines:
+        yield Block(lines[0].start, lines[-1].end, tuple(lines), gap)

@@ -1,17 +1,20 @@
 """Where sentences end within one paragraph: rules around Punkt.
 
-Works on one line of clean text. Punkt knows abbreviations; it does not know that a question inside a quotation is
-followed by "asked Alice", that "1." opens a list, or that a title stands before a name. Those cases are decided
-here, in the order of `_ends_sentence`; what no rule decides is left to Punkt. Linear in the text.
+Works on one line of clean text. Punkt knows abbreviations; it does not know that a question inside a quotation
+is followed by "asked Alice", that "1." opens a list, or that a title stands before a name. Those cases are
+decided here, in the order of `_ends_sentence`; what no rule decides is left to Punkt. Linear in the text.
 """
 
 import re
 from typing import TYPE_CHECKING
 
 from orpheus_batch.text.abbreviations import (
+    AFTER_COMMA,
     AFTER_NAME,
+    AFTER_NUMBER,
     BEFORE_NAME,
     BEFORE_NUMBER,
+    DATES,
     MAY_END,
     NEVER_LAST,
     SPEECH_VERBS,
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
     from nltk.tokenize.punkt import PunktSentenceTokenizer
 
 _TERMINAL = re.compile(
-    r"(?P<mark>…[.…!?]*|\.(?: ?\.){1,20}[!?]*|[.!?]{1,20})(?P<close>[\"'”’»)\]}]*)(?=\s|$|[“«])"
+    r"(?P<mark>…[.…!?]{0,20}|\.(?: ?\.){1,20}[!?]{0,20}|[.!?]{1,20})(?P<close>[\"'”’»)\]}]*)(?=\s|$|[“«])"
     r"|(?P<wide>[。！？｡।॥]+[」』”’）》]*)"
 )
 _OPENERS = "\"'“‘«([{*_„‚¿¡"
@@ -32,13 +35,18 @@ _LAST_WORD = re.compile(r"[^\s“”\"‘(\[{«—]*$")
 _NEXT_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 _MULTI_PERIOD = re.compile(r"(?:[^\W\d_]{1,2}\.)+[^\W\d_]{1,3}")
 _ATTRIBUTION = re.compile(
-    rf"(?:I|(?:[A-Z][\w'’-]*\.?)(?: (?:of|the|de|von|van|[A-Z][\w'’-]*\.?)){{0,3}}) (?:\w+ly )?(?:{SPEECH_VERBS})\b"
+    r"(?:I|(?:[A-Z][\w'’-]*\.?)(?: (?:of|the|de|von|van|[A-Z][\w'’-]*\.?)){0,3})"
+    rf" (?:\w+ly )?(?:{SPEECH_VERBS})\b"
 )
 _LIST_MARK = re.compile(r"(?:(?<=\s)|^)(?P<mark>\d{1,3}|[a-z])(?P<kind>\.\)|\)|\.)(?=\s+\S)")
 _NUMERAL = re.compile(r"\d{1,4}|[ivxlcIVXLC]{1,7}|[a-zA-Z]")
 _BULLET = re.compile(r"[•⁃‣▪◦●]")
 _BRACKETED = re.compile(r"\([^()]{0,300}\)|\[[^\[\]]{0,300}\]")
 _FIRST_PERSON = frozenset({"I", "I'm", "I'd", "I'll", "I've", "I’m", "I’d", "I’ll", "I’ve"})
+_CONTEXT_CHARS = 200
+"""how far back the words before a mark are looked at"""
+_PUNKT_REACH = 40
+"""characters that Punkt sees before and after a mark: the words beside it, which are all it uses"""
 _MIN_WORDS_AFTER_TIME = 4
 """"At 5 a.m." is no sentence: so many words make one"""
 
@@ -54,11 +62,10 @@ def sentence_ends(text: str, tokenizer: "PunktSentenceTokenizer") -> list[int]:
         Offsets just after the last visible character of each sentence, ascending; the end of ``text`` is not
         among them.
     """
-    forced = _list_breaks(text)
+    items = _list_breaks(text)
     brackets = [(match.start(), match.end()) for match in _BRACKETED.finditer(text)]
     ends = []
-    bracket = 0
-    punkt_ends: frozenset[int] | None = None
+    item = bracket = 0
     sentence_start = 0
     for match in _TERMINAL.finditer(text):
         end = match.end()
@@ -69,23 +76,34 @@ def sentence_ends(text: str, tokenizer: "PunktSentenceTokenizer") -> list[int]:
             bracket += 1
         if bracket < len(brackets) and brackets[bracket][0] < match.start() and end < brackets[bracket][1]:
             continue
-        while forced and forced[0] <= sentence_start:
-            forced.pop(0)
-        if forced and forced[0] < match.start():
-            sentence_start = forced[0]
+        while item < len(items) and items[item] <= match.start():
+            sentence_start = max(sentence_start, items[item])
+            item += 1
         verdict = _ends_sentence(text, match, rest, sentence_start)
         if verdict is None:
-            if punkt_ends is None:
-                folded = text.translate(FOLD_QUOTES)
-                punkt_ends = frozenset(stop for _, stop in tokenizer.span_tokenize(folded))
-            verdict = any(position in punkt_ends for position in range(match.end("mark"), end + 1))
+            verdict = _punkt_ends(text, match, rest, tokenizer)
         if verdict:
             ends.append(end)
             sentence_start = rest
-    return sorted({*ends, *_list_breaks(text)})
+    return sorted({*ends, *items})
 
 
-def _ends_sentence(text: str, match: re.Match[str], rest: int, sentence_start: int) -> bool | None:
+def _punkt_ends(text: str, match: re.Match[str], rest: int, tokenizer: "PunktSentenceTokenizer") -> bool:
+    """Ask Punkt about one mark.
+
+    It sees the words around it alone: time stays linear, and an edit acts locally.
+    """
+    start = max(0, match.start() - _PUNKT_REACH)
+    if start:
+        start = text.find(" ", start, match.start()) + 1 or start
+    window = text[start : rest + _PUNKT_REACH].translate(FOLD_QUOTES)
+    mark, end = match.end("mark") - start, match.end() - start
+    return any(mark <= stop <= end for _, stop in tokenizer.span_tokenize(window))
+
+
+def _ends_sentence(  # noqa: PLR0911 (a decision list, first rule that knows)
+    text: str, match: re.Match[str], rest: int, sentence_start: int
+) -> bool | None:
     """Judge one terminal mark; None leaves it to Punkt.
 
     Args:
@@ -125,7 +143,7 @@ def _ends_sentence(text: str, match: re.Match[str], rest: int, sentence_start: i
     return _full_stop(text, match.start(), first, next_word, sentence_start, bool(match["close"]))
 
 
-def _full_stop(
+def _full_stop(  # noqa: PLR0911 (likewise)
     text: str, position: int, first: str, next_word: str, sentence_start: int, closed: bool
 ) -> bool | None:
     """Judge a single full stop by the word before it and the one after."""
@@ -134,7 +152,7 @@ def _full_stop(
     folded = word.lower().lstrip("'’")
     starter = next_word.lower().replace("’", "'") in STARTERS
     word_start = position - len(word)
-    before = text[sentence_start:word_start].split()
+    before = text[max(sentence_start, word_start - _CONTEXT_CHARS) : word_start].split()
     if not word:
         return None
     numeral = _BULLET.sub("", word)
@@ -142,18 +160,20 @@ def _full_stop(
         return False  # "1. The first item", "IV. The Man"
     if first.isdigit() and (folded in BEFORE_NUMBER or folded in MAY_END):
         return False
+    previous = before[-1] if before else ""
     if word in BEFORE_NAME:
         after_name = word in AFTER_NAME and bool(before) and before[-1][:1].isalnum() and before[-1][-1] != ","
         named = after_name and (before[-1][0].isupper() or before[-1][0].isdigit()) and len(before) > 1
         return starter and not closed if named else False
     if len(word) == 1 and word.isalpha() and word.isupper():
-        previous = before[-1] if before else ""
         return starter and (previous[:1].islower() or closed)
     if folded in NEVER_LAST:
         return False
     if folded in ("a.m", "p.m"):
-        return len(before) + 1 >= _MIN_WORDS_AFTER_TIME
-    if folded in MAY_END or _MULTI_PERIOD.fullmatch(word):
+        return len(before) + 1 >= _MIN_WORDS_AFTER_TIME and next_word not in DATES
+    measured = folded in AFTER_NUMBER and previous[-1:].isdigit()
+    placed = word in AFTER_COMMA and previous[-1:] == ","
+    if folded in MAY_END or measured or placed or _MULTI_PERIOD.fullmatch(word):
         return starter
     if word.replace(",", "").replace(".", "").lstrip("$£€").isdigit():
         return True

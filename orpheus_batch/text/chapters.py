@@ -1,8 +1,9 @@
 """Cuts a book's own text into chapters and the stretches between them that are not read.
 
-Headings are found by their wording (`orpheus_batch.text.headings`), by the book's own table of contents, by
-Markdown, or by a pattern that the user gives. Offsets are those of the source; sections tile what they are given.
-Nothing is known here of Project Gutenberg, of sentences or of speech.
+Headings are found by their wording (`orpheus_batch.text.headings`), by the book's own table of contents
+(`orpheus_batch.text.contents`), by Markdown, or by a pattern that the user gives. Offsets are those of the
+source; sections tile what they are given. Nothing is known here of Project Gutenberg, of sentences or of
+speech.
 """
 
 import re
@@ -10,14 +11,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from orpheus_batch.errors import InputError
-from orpheus_batch.text.blocks import Block, Line, iter_blocks
+from orpheus_batch.text.blocks import UNWRAPPED_CHARS, Block, Line, iter_blocks
+from orpheus_batch.text.contents import WIDE_GAP, find_contents
+from orpheus_batch.text.front_matter import is_title_page, is_worth_reading
 from orpheus_batch.text.headings import (
     CHAPTER,
+    MAX_TITLE_CHARS,
     NUMBER,
     NUMBERED_TITLE,
     Candidate,
     is_capitals,
-    is_contents_heading,
     is_label_line,
     is_title_like,
     match_heading,
@@ -26,17 +29,17 @@ from orpheus_batch.text.headings import (
 )
 
 LISTED = -1
-"""Level of a heading known from the table of contents alone."""
+"""Level of a heading known from the table of contents, or from its capitals and the gap before it, alone."""
+CONTENTS = "table of contents"
+TITLE_PAGE = "title page"
 
 _MAX_TITLE_LINES = 4
-_UNWRAPPED_CHARS = 160
-"""A line longer than this was never wrapped by hand or by machine."""
+_WRAPPED_TITLE_CHARS = 55
+"""a heading line so long goes on in the next line of its block"""
+_MIN_CAPITAL_TITLES = 3
+"""fewer lines in capitals, and they are no chapters of a book that names none"""
 _ATX = re.compile(r"(#{1,6})[ \t]+(\S.*?)[ \t]*#*")
-_MARKUP = re.compile(r"[_*~`]+|!?\[([^\]]*)\]\([^)]*\)")
-_TITLE_PAGE = re.compile(
-    r"(?i:by\b|copyright|©|\(c\)|illustrat|translated|edited|published|printed|london|new york|boston|philadelphia|"
-    r"press\b|all rights|author of|with .{0,30}illustrations|first published|edition|isbn|\[illustration|volume|vol\.)"
-)
+_MARKUP = re.compile(r"[_*~`]+|!?\[([^\]\[]{0,300})\]\([^)]{0,1000}\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,31 +58,36 @@ class Section:
 class _Heading:
     """A heading that was accepted, on its way to a section."""
 
-    first: int
-    """index of its first block"""
     start: int
     end: int
-    """one past its last character"""
+    """one past its last character; of a stretch that is not read: where reading may go on"""
     candidate: Candidate
     skip_reason: str = ""
 
     @property
     def title(self) -> str:
-        parts = (self.candidate.label, self.candidate.title)
-        return ": ".join(_one_line(part) for part in parts if part)
+        parts = (_one_line(self.candidate.label), _one_line(self.candidate.title))
+        return ": ".join(part for part in parts if part)
 
 
 def find_chapters(
-    source: str, start: int, end: int, *, markdown: bool = False, chapter_pattern: str | None = None
+    source: str,
+    start: int,
+    end: int,
+    *,
+    markdown: bool = False,
+    chapter_pattern: str | None = None,
+    book_names: Sequence[str] = (),
 ) -> list[Section]:
-    """Cut ``source[start:end]`` into chapters and skipped stretches.
+    r"""Cut ``source[start:end]`` into chapters and skipped stretches.
 
     Args:
-        source: With line ends as ``\\n``.
+        source: With line ends as ``\n``.
         start: First character of the book's own text.
         end: One past its last.
         markdown: Headings are Markdown's, where there are any.
         chapter_pattern: A regular expression that a whole heading line matches, instead of the built-in rules.
+        book_names: Title and author, where they are known: they help to tell a title page.
 
     Returns:
         Sections in order that tile ``[start, end)``; none where there is nothing but blanks.
@@ -90,39 +98,35 @@ def find_chapters(
     blocks = _split_blocks(source, start, end)
     if not blocks:
         return []
+    book_keys = frozenset(filter(None, map(title_key, book_names)))
     if chapter_pattern is not None:
         headings = _headings_by_pattern(blocks, chapter_pattern)
     else:
         headings = _markdown_headings(blocks) if markdown else []
-        headings = headings or _headings_by_rule(blocks)
-    return _sections(blocks, headings, start, end)
+        headings = headings or _headings_by_rule(blocks, book_keys)
+    return _sections(blocks, headings, start, end, book_keys)
 
 
 def _split_blocks(source: str, start: int, end: int) -> list[Block]:
-    """Cut into blocks; a text with a paragraph a line gives a block a line, and a labelled heading its own."""
+    """Cut into blocks; each line of an unwrapped block, and a label within a block, begins one of its own."""
     blocks: list[Block] = []
     for block in iter_blocks(source, start, end):
         lines = block.lines
-        if any(len(line.text) > _UNWRAPPED_CHARS for line in lines):
-            pieces: list[tuple[Line, ...]] = [(line,) for line in lines]
+        if any(len(line.text) > UNWRAPPED_CHARS for line in lines):
+            cuts = list(range(len(lines)))
         else:
-            cuts = [0]
-            for number in range(1, len(lines)):
-                before = lines[number - 1].text
-                if is_label_line(lines[number].text) and before[-1] in ".!?\"'”’*)]":
-                    if not is_label_line(before):
-                        cuts.append(number)
-            pieces = [lines[a:b] for a, b in zip(cuts, [*cuts[1:], len(lines)], strict=True)]
-        for number, piece in enumerate(pieces):
-            blocks.append(
-                Block(
-                    piece[0].start,
-                    piece[-1].start + len(piece[-1].text),
-                    piece,
-                    block.gap_before if number == 0 else 0,
-                )
-            )
+            cuts = [0, *(number for number in range(1, len(lines)) if _begins_chapter(lines, number))]
+        for first, last in zip(cuts, [*cuts[1:], len(lines)], strict=True):
+            piece = lines[first:last]
+            gap = 0 if first else block.gap_before
+            blocks.append(Block(piece[0].start, piece[-1].end, piece, gap))
     return blocks
+
+
+def _begins_chapter(lines: Sequence[Line], number: int) -> bool:
+    """Say whether a line inside a block is a chapter's label, no blank line before it."""
+    before = lines[number - 1].text
+    return is_label_line(lines[number].text) and before[-1] in ".!?\"'”’*)]" and not is_label_line(before)
 
 
 def _headings_by_pattern(blocks: Sequence[Block], chapter_pattern: str) -> list[_Heading]:
@@ -133,12 +137,12 @@ def _headings_by_pattern(blocks: Sequence[Block], chapter_pattern: str) -> list[
         raise InputError(
             f"the chapter pattern {chapter_pattern!r} is no regular expression: {error.msg}{where}"
         ) from error
-    headings = []
-    for index, block in enumerate(blocks):
-        for line in block.lines:
-            if pattern.fullmatch(line.text):
-                candidate = Candidate(CHAPTER, "", line.text, None)
-                headings.append(_Heading(index, line.start, line.start + len(line.text), candidate))
+    headings = [
+        _Heading(line.start, line.end, Candidate(CHAPTER, "", line.text, None))
+        for block in blocks
+        for line in block.lines
+        if pattern.fullmatch(line.text)
+    ]
     if not headings:
         raise InputError(
             f"no line matches the chapter pattern {chapter_pattern!r}; it must match a whole heading line "
@@ -148,177 +152,133 @@ def _headings_by_pattern(blocks: Sequence[Block], chapter_pattern: str) -> list[
 
 
 def _markdown_headings(blocks: Sequence[Block]) -> list[_Heading]:
-    """Find ATX and setext headings outside fenced code; the outermost level that occurs twice makes chapters."""
+    """Find ATX and setext headings outside code; the outermost level that occurs twice makes chapters."""
     found: list[tuple[int, _Heading]] = []
     fence = ""
-    for index, block in enumerate(blocks):
+    for block in blocks:
         for number, line in enumerate(block.lines):
             text = line.text
-            if fence:
-                if text.startswith(fence):
-                    fence = ""
+            if fence or text.startswith(("```", "~~~")):
+                fence = ("" if text.startswith(fence) else fence) if fence else text[:3]
                 continue
-            if text.startswith(("```", "~~~")):
-                fence = text[:3]
-                continue
-            atx = _ATX.fullmatch(text)
             below = block.lines[number + 1] if number + 1 < len(block.lines) else None
-            if atx:
-                end = line.start + len(text)
-                level, title = len(atx[1]), atx[2]
+            if atx := _ATX.fullmatch(text):
+                level, title, end = len(atx[1]), atx[2], line.end
             elif below and len(block.lines) == 2 and re.fullmatch(r"={2,}|-{2,}", below.text):
-                end = below.start + len(below.text)
-                level, title = (1 if below.text[0] == "=" else 2), text
+                level, title, end = (1 if below.text[0] == "=" else 2), text, below.end
             else:
                 continue
-            found.append((level, _Heading(index, line.start, end, Candidate(CHAPTER, "", title, None))))
-    levels = sorted({level for level, _ in found})
-    chosen = next((level for level in levels if sum(level == other for other, _ in found) > 1), None)
+            found.append((level, _Heading(line.start, end, Candidate(level, "", title, None))))
+    counts = [level for level, _ in found]
+    chosen = next((level for level in sorted(set(counts)) if counts.count(level) > 1), None)
     if chosen is None:
-        return [heading for _, heading in found[:1]] if found else []
+        return [heading for _, heading in found[:1]]
     return [heading for level, heading in found if level <= chosen]
 
 
-def _headings_by_rule(blocks: Sequence[Block]) -> list[_Heading]:
+def _headings_by_rule(blocks: Sequence[Block], book_keys: frozenset[str]) -> list[_Heading]:
     candidates = [match_heading(block) for block in blocks]
-    contents, listed = _contents(blocks, candidates)
-    in_contents = {index for first, last in contents for index in range(first, last)}
-    for index, block in enumerate(blocks):
-        if index in in_contents:
-            candidates[index] = None
-        elif candidates[index] is None and len(block.lines) <= 3 and title_key(block.text) in listed:
-            candidates[index] = Candidate(LISTED, "", block.text, None)
+    contents, listed = find_contents(blocks, candidates)
+    in_contents = {index for indices in contents for index in indices}
+    for index in in_contents:
+        candidates[index] = None
     _keep_series(candidates)
-    headings = []
-    for first, last in contents:
-        end = blocks[last - 1].end
-        headings.append(
-            _Heading(first, blocks[first].start, end, Candidate(CHAPTER, "", "", None), "table of contents")
-        )
-    absorbed_until = 0
+    listed -= book_keys
     for index, block in enumerate(blocks):
-        if index in in_contents or index < absorbed_until:
+        free = candidates[index] is None and index not in in_contents and block.gap_before
+        if not free or len(block.lines) > 3 or title_key(block.text) not in listed:
             continue
-        candidate = candidates[index]
-        reason = skipped_section(block)
-        if reason:
-            headings.append(_Heading(index, block.start, block.end, Candidate(CHAPTER, "", "", None), reason))
-        elif candidate is not None:
-            heading, absorbed_until = _with_title(blocks, candidates, index, candidate, in_contents)
-            headings.append(heading)
-    headings.sort(key=lambda heading: heading.start)
-    return headings
-
-
-def _contents(
-    blocks: Sequence[Block], candidates: Sequence[Candidate | None]
-) -> tuple[list[tuple[int, int]], frozenset[str]]:
-    """Find tables of contents: ranges of blocks, and the titles that they list."""
-    ranges = []
-    listed: set[str] = set()
+        above = candidates[max(0, index - 2) : index]
+        if not any(candidate is not None and candidate.value is not None for candidate in above):
+            candidates[index] = Candidate(LISTED, "", block.text, None)  # else it is the title of the one above
+    if not any(candidates):
+        _take_capital_titles(blocks, candidates, in_contents)
+    headings = [
+        _Heading(blocks[found[0]].start, _start_of(blocks, found.stop), _NO_CANDIDATE, CONTENTS)
+        for found in contents
+    ]
     index = 0
     while index < len(blocks):
-        if is_contents_heading(blocks[index]):
-            last = _end_of_contents(blocks, candidates, index + 1)
-        elif _is_list_of_headings(blocks[index]):
-            last = index + 1
+        candidate, block = candidates[index], blocks[index]
+        if index in in_contents:
+            index += 1
+        elif reason := skipped_section(block):
+            after = _end_of_skipped(blocks, candidates, index)
+            headings.append(_Heading(block.start, _start_of(blocks, after), _NO_CANDIDATE, reason))
+            index = after
+        elif candidate is not None:
+            heading, index = _with_title(blocks, candidates, index, candidate, in_contents)
+            headings.append(heading)
         else:
             index += 1
-            continue
-        for block in blocks[index + (last > index + 1) : last]:
-            for line in block.lines:
-                listed |= _entry_keys(line.text)
-        ranges.append((index, last))
-        index = last
-    listed.discard("")
-    return ranges, frozenset(listed)
+    return sorted(headings, key=lambda heading: heading.start)
 
 
-def _end_of_contents(blocks: Sequence[Block], candidates: Sequence[Candidate | None], first: int) -> int:
-    """Return the index of the first block after a table of contents that begins at ``first``."""
-    seen: set[str] = set()
-    index = first
-    while index < len(blocks):
-        block = blocks[index]
-        keys = {title_key(line.text) for line in block.lines} - {""}
-        labels = {candidate.key for candidate in (candidates[index],) if candidate}
-        if (
-            (labels | keys) & seen
-            or (skipped_section(block)
-            and index > first
-            and index + 1 < len(blocks)
-            and (_is_prose(blocks[index + 1]) or blocks[index].gap_before > 2))
-        ):
-            return index
-        if _is_prose(block):
-            is_synopsis = index > first and candidates[index - 1] is not None and len(block.text) < 700
-            later = is_synopsis and any(
-                candidate and candidate.key == candidates[index - 1].key
-                for candidate in candidates[index + 1 :]
-            )
-            if not later:
-                return _back_to_gap(blocks, first, index)
-        seen |= labels | keys
-        for line in block.lines:
-            seen |= _entry_keys(line.text)
-        index += 1
-    return first
+_NO_CANDIDATE = Candidate(CHAPTER, "", "", None)
 
 
-def _back_to_gap(blocks: Sequence[Block], first: int, index: int) -> int:
-    """Give back the heading of the prose at ``index``: blocks after the widest gap among the last few."""
-    low = max(first, index - 4)
-    if index <= first:
-        return index
-    return max(range(low, index + 1), key=lambda i: (blocks[i].gap_before if i > first else -1, i))
+def _start_of(blocks: Sequence[Block], index: int) -> int:
+    """Return where a block begins; past the last one, where the text ends."""
+    return blocks[index].start if index < len(blocks) else blocks[-1].end
 
 
-def _entry_keys(line: str) -> set[str]:
-    """Return the keys by which the heading of a contents line may be known."""
-    text = re.sub(r"(?:\s*\.){2,}\s*\d*$|\s{2,}\d+$|,?\s+\d+$", "", line.strip())
-    keys = {title_key(text)}
-    candidate = match_heading(Block(0, len(text), (Line(0, text, 0),), 1)) if text else None
-    if candidate:
-        keys |= {candidate.key, title_key(candidate.title)}
-    return {key for key in keys if len(key) > 3}
-
-
-def _is_list_of_headings(block: Block) -> bool:
-    """Say whether a block of three lines or more is headings and nothing else: contents without the word."""
-    if len(block.lines) < 3:
-        return False
-    hits = sum(
-        match_heading(Block(line.start, line.start + len(line.text), (line,), 1)) is not None
-        for line in block.lines
-    )
-    return hits >= 3 and hits * 10 >= len(block.lines) * 6
+def _end_of_skipped(blocks: Sequence[Block], candidates: Sequence[Candidate | None], index: int) -> int:
+    """Return the first block after an index or the like: in the front half, a wide gap ends it too."""
+    early = index < len(blocks) // 2
+    for after in range(index + 1, len(blocks)):
+        candidate, block = candidates[after], blocks[after]
+        wide = block.gap_before >= WIDE_GAP
+        if skipped_section(block) or (candidate is not None and (wide or candidate.level != LISTED)):
+            return after
+        if early and wide and after > index + 1:
+            return after
+    return len(blocks)
 
 
 def _keep_series(candidates: list[Candidate | None]) -> None:
-    """Drop numbers that are no chapters: out of sequence, or below chapters that are named."""
+    """Drop numbers that are no chapters: out of sequence, or below chapters that are named or titled."""
     named = sum(c is not None and c.level == CHAPTER and c.value is not None for c in candidates)
-    for level, allowed in ((NUMBERED_TITLE, named < 2), (NUMBER, named < 2)):
+    superseded = named >= 2
+    for level in (NUMBERED_TITLE, NUMBER):
         expected = 1
-        kept = []
+        kept: list[int] = []
         for index, candidate in enumerate(candidates):
             if candidate is None or candidate.level != level:
                 continue
-            if allowed and candidate.value in (1, expected):
+            repeated = level == NUMBERED_TITLE and bool(kept) and candidate.value == expected - 1
+            if not superseded and (candidate.value in (1, expected) or repeated):
                 kept.append(index)
                 expected = candidate.value + 1
-            elif allowed and level == NUMBERED_TITLE and kept and candidate.value == expected - 1:
-                kept.append(index)
             else:
                 candidates[index] = None
-        if len(kept) < 2 or not any(candidates[index].value == 2 for index in kept):
+        values = [candidate.value for index in kept if (candidate := candidates[index]) is not None]
+        if 2 in values:
+            superseded = True
+        else:
             for index in kept:
                 candidates[index] = None
-        else:
-            named = max(named, len(kept))
-            if level == NUMBERED_TITLE:
-                for index, candidate in enumerate(candidates):
-                    if candidate is not None and candidate.level == NUMBER:
-                        candidates[index] = None
+
+
+def _take_capital_titles(
+    blocks: Sequence[Block], candidates: list[Candidate | None], in_contents: set[int]
+) -> None:
+    """Take lines in capitals after a wide gap for titles, in a book that names no chapter."""
+    found = []
+    for index, block in enumerate(blocks[:-1]):
+        if (
+            index not in in_contents
+            and block.gap_before >= WIDE_GAP
+            and len(block.lines) <= 2
+            and len(block.text) <= MAX_TITLE_CHARS
+            and is_capitals(block.text)
+            and block.text[0] not in "\"'“‘[("
+            and not skipped_section(block)
+            and not is_capitals(blocks[index + 1].text)
+        ):
+            found.append(index)
+    if len(found) >= _MIN_CAPITAL_TITLES:
+        for index in found:
+            candidates[index] = Candidate(LISTED, "", blocks[index].text, None)
 
 
 def _with_title(
@@ -334,144 +294,111 @@ def _with_title(
         The heading, and the index of the first block that is not part of it.
     """
     block = blocks[index]
-    lines = block.lines
     if candidate.level == LISTED:
-        return _Heading(index, block.start, block.end, candidate), index + 1
-    used = 1
+        return _Heading(block.start, block.end, candidate), index + 1
+    rest = [line.text for line in block.lines[1:]]
+    capitals = (
+        bool(candidate.title) and is_capitals(candidate.title) and all(is_capitals(text) for text in rest)
+    )
     title = [candidate.title] if candidate.title else []
-    rest = lines[1:]
-    if (
-        rest
-        and len(rest) < _MAX_TITLE_LINES
-        and (
-            all(is_title_like(line.text) for line in rest)
-            or (
-                candidate.title
-                and is_capitals(candidate.title)
-                and all(is_capitals(line.text) for line in rest)
-            )
-        )
-    ):
-        title += [line.text for line in rest]
-        used = len(lines)
-    end = lines[used - 1].start + len(lines[used - 1].text)
-    next_index = index + 1
-    if not title and used == len(lines) and candidate.value is not None:
-        following = blocks[next_index] if next_index < len(blocks) else None
-        if (
-            following is not None
-            and next_index not in in_contents
-            and candidates[next_index] is None
-            and next_index + 1 < len(blocks)
-            and _is_title_block(following)
-        ):
-            title = [line.text for line in following.lines]
-            end = following.end
-            next_index += 1
-    heading = _Heading(index, block.start, end, replace(candidate, title=" ".join(title)))
-    return heading, next_index
+    end = block.lines[0].end
+    wrapped = bool(candidate.title) and len(rest) <= 2 and len(block.lines[0].text) >= _WRAPPED_TITLE_CHARS
+    titles = capitals or wrapped or all(is_title_like(text) for text in rest)
+    if rest and len(rest) < _MAX_TITLE_LINES and titles:
+        title += rest
+        end = block.end
+    following = index + 1
+    if not title and end == block.end and candidate.value is not None and following + 1 < len(blocks):
+        after = candidates[following]
+        titled = after is None or after.level == LISTED or (after.value is None and after.level == CHAPTER)
+        if titled and following not in in_contents and _is_title_block(blocks[following]):
+            title = [line.text for line in blocks[following].lines]
+            end = blocks[following].end
+            following += 1
+    return _Heading(block.start, end, replace(candidate, title=" ".join(title))), following
 
 
 def _is_title_block(block: Block) -> bool:
     lines = [line.text for line in block.lines]
-    if len(lines) > _MAX_TITLE_LINES or skipped_section(block) or not any(c.isalpha() for c in block.text):
+    if len(lines) > _MAX_TITLE_LINES or len(block.text) > MAX_TITLE_CHARS or skipped_section(block):
         return False
-    if lines[0].startswith("[") or set(block.text) <= set("*-–—_#=~. "):
+    if lines[0].startswith("[") or not any(character.isalpha() for character in block.text):
         return False
     return all(is_capitals(line) for line in lines) or (len(lines) == 1 and is_title_like(lines[0]))
 
 
-def _sections(blocks: Sequence[Block], headings: list[_Heading], start: int, end: int) -> list[Section]:
+def _sections(
+    blocks: Sequence[Block], headings: list[_Heading], start: int, end: int, book_keys: frozenset[str]
+) -> list[Section]:
     """Turn headings into sections that tile ``[start, end)``."""
     headings = _merge_nested(blocks, headings)
-    sections = _front_matter(blocks, headings)
+    first = headings[0].start if headings else end
+    sections = [] if headings else [Section(start, end)]
+    sections += _unheaded(blocks, start, first, book_keys) if headings else []
     for number, heading in enumerate(headings):
-        if heading.skip_reason == "table of contents":
-            after = next((b.start for b in blocks if b.start >= heading.end), end)
-            following = headings[number + 1].start if number + 1 < len(headings) else end
-            sections.append(Section(heading.start, after, "", 0, heading.skip_reason))
-            if after < following:
-                sections += _prose_section(blocks, after, following)
-        elif heading.skip_reason:
-            sections.append(Section(heading.start, end, "", 0, heading.skip_reason))
-        else:
-            sections.append(Section(heading.start, end, heading.title, heading.end))
+        following = headings[number + 1].start if number + 1 < len(headings) else end
+        if not heading.skip_reason:
+            sections.append(Section(heading.start, following, heading.title, heading.end))
+            continue
+        sections.append(Section(heading.start, following, "", 0, heading.skip_reason))
+        if heading.end < following:
+            sections += _unheaded(blocks, heading.end, following, book_keys)
     tiled = []
     for number, section in enumerate(sections):
         left = start if number == 0 else section.start
         right = sections[number + 1].start if number + 1 < len(sections) else end
-        heading_end = section.heading_end if section.heading_end > section.start else left
-        if left < right:
-            tiled.append(replace(section, start=left, end=right, heading_end=heading_end))
+        tiled.append(replace(section, start=left, end=right, heading_end=max(left, section.heading_end)))
     return tiled
 
 
 def _merge_nested(blocks: Sequence[Block], headings: list[_Heading]) -> list[_Heading]:
     """Join "Part One" with the "Chapter I" that follows it at once."""
-    starts = {block.start for block in blocks}
+    starts = [block.start for block in blocks]
+    ends_at = {block.end for block in blocks}
     merged: list[_Heading] = []
+    position = 0
     for heading in headings:
         previous = merged[-1] if merged else None
+        while position < len(starts) and starts[position] < heading.start:
+            position += 1
+        # the block before the heading ends where the heading above it ends: nothing stands between them
+        adjacent = previous is not None and position > 0 and blocks[position - 1].end == previous.end
         if (
             previous is not None
+            and adjacent
+            and previous.end in ends_at
             and not previous.skip_reason
             and not heading.skip_reason
             and previous.candidate.level < heading.candidate.level
-            and not any(previous.end <= s < heading.start for s in starts)
         ):
             label = ", ".join(part for part in (previous.title, _one_line(heading.candidate.label)) if part)
-            previous.candidate = replace(heading.candidate, label=label)
-            previous.end = heading.end
+            merged[-1] = _Heading(previous.start, heading.end, replace(heading.candidate, label=label))
         else:
             merged.append(heading)
     return merged
 
 
-def _front_matter(blocks: Sequence[Block], headings: Sequence[_Heading]) -> list[Section]:
-    """Judge what stands before the first heading: title page, or something to read."""
-    limit = headings[0].start if headings else blocks[-1].end + 1
-    return _prose_section(blocks, blocks[0].start, limit, whole=not headings)
-
-
-def _prose_section(blocks: Sequence[Block], start: int, end: int, whole: bool = False) -> list[Section]:
-    """Return a skipped title page and, where there is prose, a chapter for it."""
+def _unheaded(blocks: Sequence[Block], start: int, end: int, book_keys: frozenset[str]) -> list[Section]:
+    """Judge what stands before the first heading or after a table of contents: to be read, or a title page."""
     own = [block for block in blocks if start <= block.start < end]
+    prose = next((number for number, block in enumerate(own) if is_worth_reading(block)), None)
     if not own:
         return []
-    first_prose = next((i for i, block in enumerate(own) if _is_prose(block)), None)
-    if whole:
-        return [Section(start, end, "", 0)]
-    if first_prose is None:
-        return [Section(own[0].start, end, "", 0, "title page")]
-    first = first_prose
-    while first > 0 and own[first].gap_before < 3 and not _TITLE_PAGE.match(own[first - 1].text):
+    if prose is None:
+        return [Section(own[0].start, end, "", 0, TITLE_PAGE)]
+    first = prose
+    while first > 0 and own[first].gap_before < WIDE_GAP and not is_title_page(own[first - 1], book_keys):
         first -= 1
-    sections = [Section(own[0].start, own[first].start, "", 0, "title page")] if first else []
-    heading = own[first]
-    if first < first_prose and len(heading.lines) <= 2 and is_title_like(heading.lines[0].text):
-        sections.append(Section(heading.start, end, _one_line(heading.text), heading.end))
+    sections = [Section(own[0].start, own[first].start, "", 0, TITLE_PAGE)] if first else []
+    block = own[first]
+    if first < prose and len(block.lines) <= 2 and is_title_like(block.lines[0].text):
+        sections.append(Section(block.start, end, _one_line(block.text), block.end))
     else:
-        sections.append(Section(heading.start, end, "Opening", 0))
+        sections.append(Section(block.start, end, "Opening", 0))
     return sections
-
-
-def _is_prose(block: Block) -> bool:
-    """Say whether a block reads as sentences: long enough, mostly small letters, lines that run on."""
-    text = block.text
-    words = text.split()
-    if len(words) < 18 or is_capitals(text) or text.lower().startswith(("[illustration", "copyright")):
-        return False
-    small = sum(word[0].islower() for word in words)
-    if small * 10 < len(words) * 5:
-        return False
-    if len(block.lines) == 1:
-        return len(text) > 100 and text[-1] in ".!?\"'”’:;—_)"
-    body = block.lines[:-1]
-    return sum(len(line.text) for line in body) / len(body) >= 45
 
 
 def _one_line(text: str) -> str:
     """Return a title without markup, and with single spaces and no full stop at its end."""
-    text = _MARKUP.sub(lambda match: match[1] or "", text)
-    text = " ".join(text.split())
-    return text.rstrip(" .:") if not text.endswith("...") else text
+    text = " ".join(_MARKUP.sub(lambda match: match[1] or "", text).split())
+    return text if text.endswith("...") else text.rstrip(" .:")

@@ -27,32 +27,29 @@ def cut_points(text: str, max_chars: int) -> list[int]:
         max_chars: Longest piece, in characters, blanks at its ends left out.
 
     Returns:
-        Offsets where a new piece begins, ascending; empty if ``text`` fits. A word longer than ``max_chars`` stays
-        whole.
+        Offsets where a new piece begins, ascending; empty if ``text`` fits. A word longer than ``max_chars``
+        stays whole.
     """
     candidates = [(match.end(), _PENALTY[match.lastgroup or "space"]) for match in _CUT.finditer(text)]
     cuts: list[int] = []
     start, index = 0, 0
     length = len(text.rstrip())
     while length - start > max_chars:
-        pieces = -(-(length - start) // max_chars)
-        target = (length - start) / pieces
-        best, best_cost = -1, float("inf")
-        fallback = -1
+        target = (length - start) / -(-(length - start) // max_chars)
         while index < len(candidates) and candidates[index][0] <= start:
             index += 1
-        for position, penalty in candidates[index:]:
-            size = len(text[start:position].rstrip())
+        best, best_cost = -1, float("inf")
+        for number in range(index, len(candidates)):
+            position, penalty = candidates[number]
             if position >= length:
                 break
+            size = len(text[start:position].rstrip())
             if size > max_chars:
-                fallback = position
+                best = position if best < 0 else best  # a word longer than the limit stays whole
                 break
             cost = ((position - start - target) / target) ** 2 + penalty
             if size and cost < best_cost:
                 best, best_cost = position, cost
-        if best < 0:
-            best = fallback
         if best < 0:
             break
         cuts.append(best)

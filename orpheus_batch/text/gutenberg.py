@@ -16,7 +16,8 @@ HEADER_WINDOW = 60_000
 
 _NAME = r"(?:PROJECT\s+GUTENBERG|GUTENBERG)"
 _START = re.compile(
-    rf"^[ \t]*\*{{2,3}}[ \t]*START\s+OF\s+(?:THIS|THE)\s+{_NAME}[^\n*]*(?:\n[^\n*]+){{0,3}}(?:\*{{2,3}})?[^\n]*\n?"
+    rf"^[ \t]*\*{{2,3}}[ \t]*START\s+OF\s+(?:THIS|THE)\s+{_NAME}"
+    r"[^\n*]*(?:\n[^\n*]+){0,3}(?:\*{2,3})?[^\n]*\n?"
     r"|^[^\n]{0,40}\*END[ \t]?\*?[ \t]*THE SMALL PRINT[^\n]*\n(?:[^\n]*\*END\*?[^\n]*\n)?",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -31,7 +32,7 @@ _FIELD = re.compile(
 )
 _FIRST_LINE = re.compile(
     rf"^\ufeff?[ \t]*(?:\*+[ \t]*)?(?:The )?{_NAME}(?:'s|’s)?(?: (?:E-?Book|E-?text) of|,? )\s*"
-    r"([^\n]+?)(?:,? by ([^\n]+?))?\**[ \t]*$",
+    r"([^\n]{1,200}?)(?:,? by ([^\n]{1,100}?))?\**[ \t]{0,80}$",
     re.IGNORECASE | re.MULTILINE,
 )
 _CREDITS = re.compile(
@@ -85,10 +86,10 @@ class Frame:
 
 
 def find_frame(source: str) -> Frame:
-    """Find Project Gutenberg's header and footer.
+    r"""Find Project Gutenberg's header and footer.
 
     Args:
-        source: The whole file, line ends as ``\\n``.
+        source: The whole file, line ends as ``\n``.
 
     Returns:
         The frame; for any other text the whole is the book's own.

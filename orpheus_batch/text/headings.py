@@ -45,10 +45,12 @@ _LABELLED = re.compile(
 _ORDINAL_FIRST = re.compile(
     rf"(?P<label>(?i:(?:the\s+)?(?P<number>(?:(?:{_TENS})[- ])?(?:{_ORDINAL})))\s+"
     rf"(?P<keyword>{'|'.join(word.capitalize() for word in _KEYWORDS.split('|'))}|{_KEYWORDS.upper()}))"
-    r"\b(?P<separator>\s*[.:—–-]+\s*)?(?P<title>\S.*)?"
+    r"\b(?P<separator>\s*[.:—–-]+)?\s*(?P<title>\S.*)?"
 )
-_NUMBERED = re.compile(rf"(?P<number>{ROMAN}|\d{{1,3}})(?:[.:)]\s*[—–-]*|\s*[—–]|\s+-+)\s*(?P<title>\S.*)")
-_BARE_NUMBER = re.compile(rf"[_*\[(—–-]*\s*(?P<number>{ROMAN}|\d{{1,3}})\s*[.:]?\s*[_*\])—–-]*")
+_NUMBERED = re.compile(
+    rf"(?P<number>{ROMAN}|\d{{1,3}})(?:[.:)](?:\s+|\s*[—–-]+\s*)|\s*[—–]\s*|\s+-+\s*)(?P<title>\S.*)"
+)
+_BARE_NUMBER = re.compile(rf"[_*(—–-]*\s*(?P<number>{ROMAN}|\d{{1,3}})\s*[.:]?\s*[_*)—–-]*")
 
 _NAMED_WORDS = (
     "PROLOGUE|EPILOGUE|PREFACE|INTRODUCTION|INTRODUCTORY|FOREWORD|AFTERWORD|POSTSCRIPT|PREAMBLE|PRELUDE|INTERLUDE|"
@@ -85,9 +87,81 @@ _SKIPPED = (
     ),
 )
 _SMALL_WORDS = frozenset(
-    ["a", "an", "and", "as", "at", "but", "by", "de", "del", "der", "des", "du", "en", "et", "for", "from", "in", "into", "la", "le", "les", "nor", "of", "off", "on", "onto", "or", "out", "over", "per", "so", "than", "that", "the", "this", "to", "under", "up", "upon", "via", "von", "with", "without", "who", "which", "whom", "how", "why", "what", "when", "where", "is", "are", "was", "were", "be", "been", "it", "its", "his", "her", "my", "our", "their", "your", "he", "she", "they", "i", "we", "you"]
+    [
+        "a",
+        "an",
+        "and",
+        "as",
+        "at",
+        "but",
+        "by",
+        "de",
+        "del",
+        "der",
+        "des",
+        "du",
+        "en",
+        "et",
+        "for",
+        "from",
+        "in",
+        "into",
+        "la",
+        "le",
+        "les",
+        "nor",
+        "of",
+        "off",
+        "on",
+        "onto",
+        "or",
+        "out",
+        "over",
+        "per",
+        "so",
+        "than",
+        "that",
+        "the",
+        "this",
+        "to",
+        "under",
+        "up",
+        "upon",
+        "via",
+        "von",
+        "with",
+        "without",
+        "who",
+        "which",
+        "whom",
+        "how",
+        "why",
+        "what",
+        "when",
+        "where",
+        "is",
+        "are",
+        "was",
+        "were",
+        "be",
+        "been",
+        "it",
+        "its",
+        "his",
+        "her",
+        "my",
+        "our",
+        "their",
+        "your",
+        "he",
+        "she",
+        "they",
+        "i",
+        "we",
+        "you",
+    ]
 )
-_EMPHASIS = re.compile(r"^[_*~\s]+|[_*~\s]+$")
+_EMPHASIS = re.compile(r"^[_*~\[\s]+|[_*~\]\s]+$")
 _WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 
 _ROMAN_VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
@@ -97,13 +171,34 @@ _WORD_VALUES = {word: value for value, word in enumerate((*_UNITS.split("|"), *_
 _ORDINAL_VALUES = {
     word: value
     for value, word in enumerate(
-        ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh", "twelfth", "thirteenth", "fourteenth", "fifteenth", "sixteenth", "seventeenth", "eighteenth", "nineteenth"],
+        [
+            "first",
+            "second",
+            "third",
+            "fourth",
+            "fifth",
+            "sixth",
+            "seventh",
+            "eighth",
+            "ninth",
+            "tenth",
+            "eleventh",
+            "twelfth",
+            "thirteenth",
+            "fourteenth",
+            "fifteenth",
+            "sixteenth",
+            "seventeenth",
+            "eighteenth",
+            "nineteenth",
+        ],
         start=1,
     )
 } | {
     word: 10 * value
     for value, word in enumerate(
-        ["twentieth", "thirtieth", "fortieth", "fiftieth", "sixtieth", "seventieth", "eightieth", "ninetieth"], start=2
+        ["twentieth", "thirtieth", "fortieth", "fiftieth", "sixtieth", "seventieth", "eightieth", "ninetieth"],
+        start=2,
     )
 }
 
@@ -126,17 +221,22 @@ class Candidate:
         return title_key(f"{self.label} {self.title}" if self.level != NUMBERED_TITLE else self.title)
 
 
+def _bare(line: str) -> str:
+    """Return a line without emphasis and brackets around it; empty if it is too long for a heading."""
+    return _EMPHASIS.sub("", line) if len(line) <= MAX_TITLE_CHARS else ""
+
+
 def match_heading(block: Block) -> Candidate | None:
     """Return the heading that the first line of a block may be."""
-    line = _EMPHASIS.sub("", block.lines[0].text)
-    if not line or len(line) > MAX_TITLE_CHARS:
+    line = _bare(block.lines[0].text)
+    if not line:
         return None
-    return _match_labelled(line, block) or _match_named(line, block) or _match_numbered(line, block)
+    return _match_labelled(line, block) or _match_numbered(line, block) or _match_named(line, block)
 
 
 def is_label_line(line: str) -> bool:
     """Say whether a line is nothing but "CHAPTER IV." or the like."""
-    match = _LABELLED.fullmatch(_EMPHASIS.sub("", line))
+    match = _LABELLED.fullmatch(_bare(line))
     return bool(match) and not (match["title"] or "").strip(" .:")
 
 
@@ -147,14 +247,14 @@ def is_bare_number(line: str) -> bool:
 
 def is_contents_heading(block: Block) -> bool:
     """Say whether a block is the one line "Contents"."""
-    return len(block.lines) == 1 and bool(_CONTENTS.fullmatch(_EMPHASIS.sub("", block.lines[0].text)))
+    return len(block.lines) == 1 and bool(_CONTENTS.fullmatch(_bare(block.lines[0].text)))
 
 
 def skipped_section(block: Block) -> str:
     """Return why the section that a block heads is not read (an index, say); empty if it is."""
     if len(block.lines) > 1:
         return ""
-    line = _EMPHASIS.sub("", block.lines[0].text)
+    line = _bare(block.lines[0].text)
     for pattern, reason in _SKIPPED:
         if pattern.fullmatch(line):
             return reason
@@ -169,8 +269,8 @@ def is_capitals(text: str) -> bool:
 
 def is_title_like(text: str) -> bool:
     """Say whether a line could be a title: short, in capitals or title case, and no sentence."""
-    text = _EMPHASIS.sub("", text)
-    if not text or len(text) > MAX_TITLE_CHARS or text[-1] in ",;" or not any(c.isalpha() for c in text):
+    text = _bare(text)
+    if not text or text[-1] in ",;" or not any(c.isalpha() for c in text):
         return False
     if is_capitals(text):
         return True
@@ -187,7 +287,12 @@ def _is_title_case(words: list[str]) -> bool:
 
 
 def title_key(text: str) -> str:
-    """Return a title without case, punctuation, leaders and page number, to compare it with another."""
+    """Return a title without case, punctuation, leaders and page number, to compare it with another.
+
+    A text too long for a title gives an empty key.
+    """
+    if len(text) > 2 * MAX_TITLE_CHARS:
+        return ""
     text = re.sub(r"(?:\s*\.){3,}\s*\d*\s*$|\s{2,}\d+\s*$|[\s.]{3,}(?=\d+\s*$)\d+\s*$", "", text.strip())
     return " ".join(re.findall(r"[^\W_]+", text.lower().replace("’", "'").replace("'", "")))
 
@@ -220,15 +325,18 @@ def _match_labelled(line: str, block: Block) -> Candidate | None:
         match = pattern.fullmatch(line)
         if not match:
             continue
+        label = match["label"].strip()
         title = _EMPHASIS.sub("", match["title"] or "").strip(" .:") and (match["title"] or "").strip()
         separated = bool(re.search(r"[.:\]—–-]|\s{2}", match["separator"] or ""))
+        if title.startswith("of ") and pattern is _ORDINAL_FIRST and is_title_like(title[3:]):
+            label, title = f"{match['label'].strip()} {title}", ""
         if title and not (is_title_like(title) or (separated and len(block.lines) <= 2 and title[0].isupper())):
             continue
         if title and not separated and len(block.lines) > 3:
             continue
         keyword = match["keyword"].lower()
         level = _LEVELS.get(keyword, CHAPTER)
-        return Candidate(level, match["label"].strip(), title, number_value(match["number"]))
+        return Candidate(level, label, title, number_value(match["number"]))
     return None
 
 

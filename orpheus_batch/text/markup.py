@@ -11,17 +11,19 @@ from dataclasses import dataclass
 _SPECIAL = re.compile(
     r"(?P<wrap>(?<=\w[-—–])[^\S\n]*\n\s*(?=\w)|(?<=--)[^\S\n]*\n\s*(?=\w))"  # "rabbit-⏎hole", "the sea--⏎and"
     r"|(?P<space>\s*\n\s*|[^\S ]\s*| {2,})"
+    r"|(?<![^\W_])_(?P<half>[^\W_]+)_(?=[^\W_])"  # _Un_important
     r"|(?P<drop>"
-    r"!\[[^\]\n]{0,500}\]\([^)\s]{0,2000}\)"  # image
-    r"|\[(?:\d{1,4}|[A-Z*†‡]|Footnote \w{1,4}|[Pp]g?\.? ?\d{1,4}|Page \d{1,4})\]"  # footnote marker, page number
+    r"!\[[^\]\[\n]{0,300}\]\([^)\s]{0,2000}\)"  # image
+    r"|\[(?:\d{1,4}|[A-Z*†‡]|Footnote \w{1,4}|[Pp]g?\.? ?\d{1,4}|Page \d{1,4})\]"  # footnote, page
     r"|\{(?:\d{1,4}|[ivxlc]{1,7}|[Pp]g?\.? ?\d{1,4})\}"
-    r"|(?<![^\W_])[_]+(?=[^\s_])|(?<=[^\s_])_+(?![^\W_])"  # _emphasis_
+    r"|(?<![^\W_])_+|_+(?![^\W_])"  # _emphasis_
     r"|(?<![\w*])\*{1,3}(?=[^\s*])|(?<=[^\s*])\*{1,3}(?![\w*])"  # *emphasis*
     r"|`+|~~+|[†‡]"
     r"|</?(?:i|b|u|em|strong|small|sup|sub|span|p|br|cite|q)\b[^<>\n]{0,100}>"
     r"|[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffc]+"
     r")"
-    r"|\[(?P<link>[^\]\[\n]{1,500})\]\([^)\s]{1,2000}\)"
+    r"|\[Greek: *(?P<greek>[^\]\[]{1,300})\]"
+    r"|\[(?P<link>[^\]\[\n]{1,300})\]\([^)\s]{1,2000}\)"
 )
 
 
@@ -75,6 +77,10 @@ def clean(source: str, start: int, end: int, line_end: str = " ") -> CleanText:
                 emit(joint, match.start())
         elif match["link"] is not None:
             emit(match["link"], match.start("link"))
+        elif match["half"] is not None:
+            emit(match["half"], match.start("half"))
+        elif match["greek"] is not None:
+            emit(match["greek"], match.start("greek"))
         elif match["wrap"] is None and match["drop"] is not None and match["drop"].startswith("<br"):
             emit(" ", match.start())
     emit(source[position:end], position)

@@ -1,8 +1,8 @@
 """Punkt's parameters: shipped as JSON, refined on a book without supervision.
 
-Punkt: Kiss and Strunk, "Unsupervised Multilingual Sentence Boundary Detection", Computational Linguistics 32(4),
-2006, as NLTK implements it. Nothing is downloaded. What it can't know (quotations, lists, titles before names)
-is in `orpheus_batch.text.boundaries`.
+Punkt: Kiss and Strunk, "Unsupervised Multilingual Sentence Boundary Detection", Computational Linguistics
+32(4), 2006, as NLTK implements it. Nothing is downloaded. What it can't know (quotations, lists, titles before
+names) is in `orpheus_batch.text.boundaries`.
 """
 
 import json
@@ -60,7 +60,7 @@ def learn(text: str) -> "PunktParameters":
 
 
 def is_plausible_abbreviation(word: str) -> bool:
-    """Say whether a type that Punkt took for an abbreviation may be one: letters, short, no number of a list."""
+    """Say whether a type that Punkt took for an abbreviation may be one: a few letters, no numeral."""
     return bool(re.fullmatch(r"[^\W\d_]{1,5}(?:\.[^\W\d_]{1,3})*", word))
 
 

@@ -1,9 +1,9 @@
-"""Reads a plain-text or Markdown file into a `Book`.
+r"""Reads a plain-text or Markdown file into a `Book`.
 
 The *source* that all spans count in is the decoded file without its byte-order mark and with every line end
-(``\\r\\n``, ``\\r``, U+2028, U+2029) as one ``\\n``. Nothing else is changed: no Unicode normalisation, no control
-characters removed; what is spoken is folded later, segment by segment, so a span always points at what the file
-says.
+(``\r\n``, ``\r``, U+2028, U+2029) as one ``\n``. Nothing else is changed: no Unicode normalisation, no
+control characters removed; what is spoken is folded later, segment by segment, so a span always points at what
+the file says.
 """
 
 import hashlib
@@ -13,13 +13,15 @@ from pathlib import Path
 
 from orpheus_batch.data import Book, Chapter, SkippedSpan
 from orpheus_batch.errors import InputError
-from orpheus_batch.text.chapters import find_chapters
+from orpheus_batch.text.chapters import TITLE_PAGE, find_chapters
 from orpheus_batch.text.gutenberg import declared_encoding, find_frame
 
 logger = logging.getLogger(__name__)
 
 MAX_FILE_BYTES = 200 * 1024 * 1024
 """forty times Shakespeare's complete works"""
+MAX_NAME_CHARS = 80
+"""a longer line after "by" is no author"""
 MARKDOWN_SUFFIXES = frozenset({".md", ".markdown", ".mdown", ".mkd"})
 
 _BOMS = (
@@ -31,6 +33,8 @@ _BOMS = (
 )
 _LINE_ENDS = re.compile("\r\n?|\u2028|\u2029")
 _FRONT_MATTER = re.compile(r"---\n(.*?\n)(?:---|\.\.\.)\n+", re.DOTALL)
+_BRACKETED_TITLE = re.compile(r"\[(.{1,200}?),? by ([^\]]{1,80}?)(?:,? \(?\d{4}\)?)?\]")
+_BY = re.compile(r"(?:by|BY|By)\b[ :]*(.*)")
 _FRONT_FIELD = re.compile(r"^(title|author|language|lang):[ \t]*[\"']?(.*?)[\"']?[ \t]*$", re.MULTILINE)
 
 
@@ -46,7 +50,8 @@ def read_book(
 
     Args:
         path: The file; any suffix, as long as it holds text.
-        encoding: Its character set; None: byte-order mark, UTF-8, what a Project Gutenberg header names, or a guess.
+        encoding: Its character set; None: byte-order mark, UTF-8, what a Project Gutenberg header names, or a
+        guess.
         title: Of the book; None: from the header, or the file's name.
         author: Of the book; None: from the header, or empty.
         chapter_pattern: A regular expression that whole heading lines match, instead of the built-in rules.
@@ -70,7 +75,14 @@ def read_book(
         skipped.append(SkippedSpan(0, front.end(), "front matter"))
         start = front.end()
     try:
-        sections = find_chapters(source, start, frame.end, markdown=markdown, chapter_pattern=chapter_pattern)
+        sections = find_chapters(
+            source,
+            start,
+            frame.end,
+            markdown=markdown,
+            chapter_pattern=chapter_pattern,
+            book_names=(title or frame.title, author or frame.author),
+        )
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     chapters = []
@@ -91,9 +103,11 @@ def read_book(
         skipped.append(SkippedSpan(start, frame.end, "blank"))
     if not chapters:
         raise InputError(f"{path} holds no text to read: " + "; ".join(sorted({s.reason for s in skipped})))
+    first = source[sections[0].start : sections[0].end] if sections[0].skip_reason == TITLE_PAGE else ""
+    page_title, page_author = _names_on_title_page(first)
     book = Book(
-        title=title or frame.title or fields.get("title") or path.stem,
-        author=author or frame.author or fields.get("author") or "",
+        title=title or frame.title or fields.get("title") or page_title or path.stem,
+        author=author or frame.author or fields.get("author") or page_author,
         language=frame.language or (fields.get("language") or fields.get("lang") or "").split("-")[0].lower(),
         source_path=str(path),
         source_sha256=hashlib.sha256(data).hexdigest(),
@@ -103,6 +117,25 @@ def read_book(
     )
     logger.info("%s: %d characters, %d chapters", path, len(source), len(chapters))
     return book
+
+
+def _names_on_title_page(page: str) -> tuple[str, str]:
+    """Return title and author from "[Emma by Jane Austen 1816]", or from lines around a "by"; else empty."""
+    lines = [
+        line.strip(" _*") for line in page.split("\n") if line.strip(" _*") and not line.startswith("[Illus")
+    ]
+    if not lines:
+        return "", ""
+    bracketed = _BRACKETED_TITLE.fullmatch(lines[0])
+    if bracketed:
+        return bracketed[1].rstrip(", "), bracketed[2]
+    for number, line in enumerate(lines[1:6], start=1):
+        by = _BY.fullmatch(line)
+        if by is None:
+            continue
+        name = by[1] or (lines[number + 1] if number + 1 < len(lines) else "")
+        return " ".join(lines[:number]), name if len(name) <= MAX_NAME_CHARS else ""
+    return "", ""
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -149,8 +182,8 @@ def _decode(path: Path, data: bytes, encoding: str | None) -> str:
         logger.info("%s: read as %s", path, _widen(name))
         return _check(path, text)
     raise InputError(
-        f"{path}: byte 0x{data[first_bad]:02x} at offset {first_bad:,} is not UTF-8, and no other character set fits; "
-        "name it with --encoding"
+        f"{path}: byte 0x{data[first_bad]:02x} at offset {first_bad:,} is not UTF-8, and no other set "
+        "fits; name it with --encoding"
     )
 
 

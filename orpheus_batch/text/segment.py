@@ -1,13 +1,16 @@
 """From sentences to segments: the pieces that are spoken in one go, and the plan of a chapter.
 
-Short sentences are joined with a neighbour of their paragraph, long ones cut at a clause, every character of the
-source accounted for. What is joined or cut is decided from a sentence and its nearest neighbours alone, so an edit
-changes the segments around it and no others.
+Short sentences are joined with a neighbour of their paragraph, long ones cut at a clause, every character of
+the source accounted for. What is joined or cut is decided from a sentence and its nearest neighbours alone, so
+an edit changes the segments around it and no others.
 """
 
 import dataclasses
 import hashlib
+import itertools
 import json
+import re
+from bisect import bisect_right
 from collections.abc import Sequence
 
 from orpheus_batch.config import PauseConfig
@@ -24,6 +27,7 @@ JOIN_ROUNDS = 3
 """how often short pieces look for a neighbour; bounds how far an edit reaches"""
 _MAX_MARKUP_CHARS = 3_000
 """longest stretch of markup between two characters of a sentence"""
+_WORD = re.compile(r"\S+")
 MIN_MAX_CHARS = 20
 """a limit below this would cut inside clauses of three words"""
 
@@ -96,7 +100,11 @@ def plan_chapter(
     paragraph: list[_Piece] = []
     for sentence in sentences:
         source = chapter.text[sentence.start - chapter.source_start : sentence.end - chapter.source_start]
-        paragraph += _speak(sentence, source, pack, high)
+        titles = (
+            sentence.boundary is Boundary.HEADING
+            or sentence.start < chapter.source_start + chapter.heading_length
+        )
+        paragraph += _speak(sentence, source, pack, high, titles)
         if sentence.boundary is not Boundary.SENTENCE:
             pieces += _join_short(paragraph, low, high)
             paragraph = []
@@ -185,7 +193,7 @@ def segment_limits(pack: ModelPack, min_chars: int | None, max_chars: int | None
     return low, high
 
 
-def _speak(sentence: Sentence, source: str, pack: ModelPack, max_chars: int) -> list[_Piece]:
+def _speak(sentence: Sentence, source: str, pack: ModelPack, max_chars: int, heading: bool) -> list[_Piece]:
     """Return a sentence as one spoken piece, or several if it is too long.
 
     Args:
@@ -193,10 +201,10 @@ def _speak(sentence: Sentence, source: str, pack: ModelPack, max_chars: int) -> 
         source: The characters of its span.
         pack: Its alphabet and tags.
         max_chars: Of a spoken piece.
+        heading: It is one.
     """
     if sentence.skip_reason:
         return [_Piece("", sentence.start, sentence.end, sentence.boundary, sentence.skip_reason)]
-    heading = sentence.boundary is Boundary.HEADING
     pieces: list[_Piece] = []
     parts = _spoken_parts(sentence.text, pack, max_chars, heading)
     offsets = _source_offsets(source, sentence.text, [first for first, _ in parts[1:]])
@@ -205,11 +213,10 @@ def _speak(sentence: Sentence, source: str, pack: ModelPack, max_chars: int) -> 
         last = number == len(parts) - 1
         boundary = sentence.boundary if last else Boundary.CLAUSE
         reason = "" if spoken else "no pronounceable characters"
-        if len(spoken) > max_chars:
-            spoken, reason = "", f"a word longer than {max_chars} characters"
-        elif spoken and not last and spoken[-1].isalnum():
-            spoken += ","
-        pieces.append(_Piece(spoken, starts[number], starts[number + 1], boundary, reason, heading))
+        text = spoken if last or not spoken[-1:].isalnum() else f"{spoken},"
+        if len(text) > max_chars:
+            text, reason = "", f"a word longer than {max_chars} characters"
+        pieces.append(_Piece(text, starts[number], starts[number + 1], boundary, reason, heading))
     return pieces
 
 
@@ -233,7 +240,7 @@ def _spoken_parts(text: str, pack: ModelPack, max_chars: int, heading: bool) -> 
             cuts = cut_points(part, max(1, min((max_chars - 1) * size // len(spoken), size - 1)))
             if cuts:
                 bounds = [first, *(first + cut for cut in cuts), last]
-                stack += reversed(list(zip(bounds[:-1], bounds[1:], strict=True)))
+                stack += reversed(list(itertools.pairwise(bounds)))
                 continue
         parts.append((first, spoken))
     return parts
@@ -242,8 +249,8 @@ def _spoken_parts(text: str, pack: ModelPack, max_chars: int, heading: bool) -> 
 def _source_offsets(source: str, text: str, positions: Sequence[int]) -> list[int]:
     """Find in the source where characters of the clean text came from.
 
-    The clean text is the source with characters left out and commas put in at verse ends, so one walk through both
-    finds the places.
+    The clean text is the source with characters left out and commas put in at verse ends, so one walk through
+    both finds the places.
 
     Args:
         source: The sentence's span.
@@ -255,6 +262,32 @@ def _source_offsets(source: str, text: str, positions: Sequence[int]) -> list[in
     """
     if not positions:
         return []
+    words = list(_WORD.finditer(text))
+    source_words = list(_WORD.finditer(source))
+    if [word.group() for word in words] == [word.group() for word in source_words]:
+        offsets = _offsets_by_word(words, source_words, positions)
+    else:
+        offsets = _offsets_by_character(source, text, positions)
+    bounds = [0, *offsets, len(source)]
+    if any(a >= b for a, b in itertools.pairwise(bounds)):
+        return [round(position * len(source) / len(text)) for position in positions]
+    return offsets
+
+
+def _offsets_by_word(
+    words: Sequence[re.Match[str]], source_words: Sequence[re.Match[str]], positions: Sequence[int]
+) -> list[int]:
+    """Map positions where clean text and source hold the same words, whatever the blanks between them."""
+    starts = [word.start() for word in words]
+    offsets = []
+    for position in positions:
+        index = bisect_right(starts, position) - 1
+        offsets.append(source_words[index].start() + position - starts[index])
+    return offsets
+
+
+def _offsets_by_character(source: str, text: str, positions: Sequence[int]) -> list[int]:
+    """Map positions by one walk through both, over markup that only the source has."""
     offsets = []
     wanted = iter(positions)
     target = next(wanted)
@@ -272,17 +305,14 @@ def _source_offsets(source: str, text: str, positions: Sequence[int]) -> list[in
             target = next(wanted, len(text) + 1)
         if not character.isspace() and source[found : found + 1] == character:
             place = found + 1
-    bounds = [0, *offsets, len(source)]
-    if any(a >= b for a, b in zip(bounds, bounds[1:], strict=False)):
-        return [round(position * len(source) / len(text)) for position in positions]
     return offsets
 
 
 def _join_short(pieces: Sequence[_Piece], min_chars: int, max_chars: int) -> list[_Piece]:
     """Join short pieces of one paragraph with the shorter neighbour that wants them or is long enough.
 
-    Every round looks one neighbour to each side, so an edit reaches a few pieces and stops there; packing from the
-    left would shift everything after it.
+    Every round looks one neighbour to each side, so an edit reaches a few pieces and stops there; packing from
+    the left would shift everything after it.
     """
     joined = list(pieces)
     for _ in range(JOIN_ROUNDS):

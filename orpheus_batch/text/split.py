@@ -4,13 +4,14 @@ A chapter is cut into paragraphs first, and sentences are looked for only inside
 paragraph's end, and a mere line wrap can't end one. Voices and lengths are not known here.
 """
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orpheus_batch.data import Book, Boundary, Chapter, Sentence
-from orpheus_batch.text.blocks import Block, iter_blocks
+from orpheus_batch.text.blocks import UNWRAPPED_CHARS, Block, iter_blocks
 from orpheus_batch.text.boundaries import sentence_ends
 from orpheus_batch.text.headings import is_bare_number, is_capitals, is_label_line
 from orpheus_batch.text.markup import clean
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 SCENE_BREAK = "scene break"
 """skip reason of a row of asterisks or the like; a longer pause stands for it"""
-UNWRAPPED_CHARS = 160
-"""a line longer than this was never wrapped"""
 DEFAULT_WIDTH = 72
 EARLY_END_CHARS = 12
 """a line that ends this much before the margin, its next word included, was ended on purpose"""
@@ -38,6 +37,7 @@ _NOTES = (
     (re.compile(r"\[\s*_*Sidenote\b", re.I), "sidenote"),
     (re.compile(r"\[\s*_*Transcriber", re.I), "transcriber's note"),
 )
+_NOTE_REASONS = frozenset(reason for _, reason in _NOTES)
 _PAGE = re.compile(r"[\[{(]?\s*(?:[Pp]g?\.|[Pp]age|Pg)\s*[\divxlc]{1,6}\s*[\]})]?|[\[{]\s*\d{1,4}\s*[\]}]")
 _ATX = re.compile(r"#{1,6}[ \t]+\S")
 
@@ -146,9 +146,9 @@ class SentenceSplitter:
                 continue
             reason = _skip_reason(block)
             if reason:
-                if reason not in (SCENE_BREAK, "page number") and block.text.count("[") > block.text.count("]"):
-                    if _closes_soon(text, block.end):
-                        open_note, blocks_left = reason, MAX_NOTE_BLOCKS
+                unclosed = block.text.count("[") > block.text.count("]")
+                if unclosed and reason in _NOTE_REASONS and _closes_soon(text, block.end):
+                    open_note, blocks_left = reason, MAX_NOTE_BLOCKS
                 yield _Unit(block.start, block.end, Boundary.PARAGRAPH, skip_reason=reason)
                 continue
             yield from self._units_of_block(block)
@@ -177,10 +177,10 @@ class SentenceSplitter:
         yield _Unit(lines[first].start, block.end, Boundary.PARAGRAPH)
 
     def _is_verse(self, block: Block) -> bool:
-        """Say whether the lines end on purpose: well before the margin, the next one with a capital or an indent."""
+        """Say whether lines end on purpose: well before the margin, and the next one begins with a capital."""
         lines = block.lines
         early = capital = 0
-        for line, after in zip(lines, lines[1:], strict=False):
+        for line, after in itertools.pairwise(lines):
             first_word = after.text.split(maxsplit=1)[0]
             used = line.indent + len(line.text) + 1 + len(first_word)
             early += used + EARLY_END_CHARS <= self._width

@@ -1,0 +1,62 @@
+"""Roman numbers where they are sure to be numbers: after "Chapter", after a king's name, alone in a heading."""
+
+import re
+
+from orpheus_batch.text.headings import ROMAN, number_value
+from orpheus_batch.text.numbers import cardinal, ordinal
+
+_AFTER_WORD = re.compile(
+    r"\b(?P<word>(?i:chapter|chap\.|book|part|volume|vol\.|act|scene|canto|stave|letter|section|sect\.|number|article|"
+    r"figure|fig\.|plate|psalm|appendix|lesson|lecture))(?P<gap>\s+)(?P<number>(?!I[ ])[IVXLC]+|[ivxlc]{2,}"
+    r"|I(?= (?:of|and|to|or|is|was|in)\b))(?![\w'])"
+)
+_EXPANDED = {"chap.": "chapter", "vol.": "volume", "fig.": "figure", "sect.": "section"}
+_AFTER_KING = re.compile(
+    r"\b(?P<king>Henry|Louis|Charles|George|Edward|William|James|Richard|John|Philip|Pius|Leo|Francis|Napoleon|Frederick|"
+    r"Alexander|Nicholas|Gregory|Innocent|Benedict|Paul|Clement|Boniface|Urban|Elizabeth|Catherine|Mary|Ivan|Peter|"
+    r"Alfonso|Ferdinand|Otto|Wilhelm|Rameses|Ramses|Ptolemy|Christian|Gustavus|Haakon|Robert|David|Malcolm|Sixtus|Julius)"
+    r"(?: the)? (?P<number>[IVX]{2,}|[VX])(?:th)?(?![\w'])"
+)
+_ALONE = re.compile(rf"\b(?=[IVX]{{2,}}\b){ROMAN}\b(?!')")
+_IN_HEADING = re.compile(rf"(?:(?<=^)|(?<=[.,:(] )){ROMAN}(?=[.:)]|\s*$|\s+[-—–])")
+_MAYBE = re.compile(r"[IVXLC](?![a-z])|\s[ivxlc]{2}")
+
+
+def read_romans(text: str, heading: bool = False) -> str:
+    """Put roman numbers into words.
+
+    Args:
+        text: A sentence.
+        heading: It is a heading: numbers that stand first or alone are read, "I" too.
+    """
+    if not _MAYBE.search(text):
+        return text
+    text = _AFTER_WORD.sub(_after_word, text)
+    text = _AFTER_KING.sub(
+        lambda m: f"{m['king']} the {_capital(ordinal(number_value(m['number']) or 0))}", text
+    )
+    if heading:
+        text = _IN_HEADING.sub(_spoken, text)
+    return _ALONE.sub(_spoken, text)
+
+
+def _after_word(match: re.Match[str]) -> str:
+    value = number_value(match["number"])
+    if value is None:
+        return match.group()
+    word = match["word"]
+    if word.lower() in _EXPANDED:
+        expanded = _EXPANDED[word.lower()]
+        word = expanded.capitalize() if word[0].isupper() else expanded
+    spoken = cardinal(value)
+    return f"{word}{match['gap']}{_capital(spoken) if word[0].isupper() else spoken}"
+
+
+def _spoken(match: re.Match[str]) -> str:
+    value = number_value(match.group()) if match.group() else None
+    return match.group() if value is None else _capital(cardinal(value))
+
+
+def _capital(words: str) -> str:
+    """Capitalise as titles do: "Twenty-One"."""
+    return re.sub(r"[a-z]+", lambda match: match.group().capitalize(), words)
