@@ -32,8 +32,12 @@ FULL_SCALE = 0.999
 MAX_CLIPPED_SHARE = 1e-3
 """of the samples"""
 
-TAIL_BELOW_SPEECH_DB = 10.0
-"""the last window must lie that far below the speech level: sentences end in a fall, or in silence"""
+TAIL_BELOW_SPEECH_DB = 20.0
+"""the last window must lie that far below the speech level: sentences end in a fall, or in silence
+
+Of 122 sentences of Kokoro-82M none is flagged, nor with noise added 26 dB below the speech; cut at random, 79 %
+are, and cut 0.1 s before their last sound, 84 %. At 10 dB it would be 65 and 27 %; at 25 dB the noise fails 96.
+"""
 
 
 def check_audio(waveform: Waveform, config: QualityConfig) -> Verdict:
