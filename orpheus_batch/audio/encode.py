@@ -144,7 +144,7 @@ def render_chapter_file(job: ChapterJob) -> tuple[ChapterFile, ...]:
         DeliveryError: The finished file does not hold the audio that was stitched.
     """
     check_audio_config(job.audio)
-    work = job.output_path.parent / f".{job.output_path.name}.part"
+    work = job.output_path.parent / f".chapter-{job.chapter_index:04d}.part"
     try:
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
@@ -275,9 +275,9 @@ def _encode(
     for _ in range(_MAX_ENCODINGS):
         expected, speech_rms_db = _write_leveled(pcm_file, part, samples, gain + lost_db, ceiling_db)
         pcm = np.memmap(pcm_file, "<i2", "r", shape=(part.num_samples,))
-        write_mp3(temporary, memoryview(pcm).cast("B"), tags, job.audio, cover=cover, work=work)
+        write_mp3(temporary, memoryview(pcm).cast("B"), tags, job.audio, cover=cover, what=path)
         del pcm
-        decoded = measure_file(temporary, job.audio.sample_rate_hz)
+        decoded = measure_file(temporary, job.audio.sample_rate_hz, what=path)
         if decoded.peak_db <= 0.0:
             break
         ceiling_db -= decoded.peak_db + _PEAK_STEP_DB

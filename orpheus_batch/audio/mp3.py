@@ -111,17 +111,17 @@ def write_mp3(
     audio: AudioConfig,
     *,
     cover: Path | None,
-    work: Path,
+    what: Path,
 ) -> None:
     """Encode samples.
 
     Args:
-        file: Written anew.
+        file: Written anew; temporary files lie beside it, and are the caller's to remove.
         samples: Bytes of int16 little-endian mono samples at 24 kHz; a memory-mapped file's will do.
         tags: All texts; control characters in them are dropped.
         audio: For bit rate and sample rate; ffmpeg resamples.
         cover: A picture whose suffix is `cover_suffix`'s; embedded as it is.
-        work: Folder for temporary files; the caller removes it.
+        what: What the file will be, for messages.
 
     Raises:
         EncodeError: ffmpeg failed; the message carries what it said.
@@ -135,7 +135,7 @@ def write_mp3(
         parameters += ["-c:v", "copy", "-metadata:s:v", "comment=Cover (front)"]
     from pydub.exceptions import CouldntEncodeError
 
-    with _temporary_files_in(work):
+    with _temporary_files_in(file.parent):
         try:
             segment.export(
                 str(file),
@@ -148,7 +148,7 @@ def write_mp3(
             ).close()
         except CouldntEncodeError as error:
             said = str(error).partition("Output from ffmpeg/avlib:")[2].strip()[-2000:]
-            raise EncodeError(f"encoding {file} failed: {said or error}") from error
+            raise EncodeError(f"encoding {what} failed: {said or error}") from error
 
 
 @functools.lru_cache(maxsize=8)
@@ -168,7 +168,7 @@ def encoder_gain_db(sample_rate_hz: int, bitrate_kbps: int) -> float:
     with tempfile.TemporaryDirectory(prefix="orpheus-batch-") as temporary:
         file = Path(temporary) / "tone.mp3"
         samples = memoryview(to_int16(tone)).cast("B")
-        write_mp3(file, samples, tags, audio, cover=None, work=file.parent)
+        write_mp3(file, samples, tags, audio, cover=None, what=file)
         args = ["-i", f"file:{file}", "-f", "f32le", "-ar", str(SAMPLE_RATE_HZ), "pipe:1"]
         decoded = np.frombuffer(run_ffmpeg(args, what="measuring the encoder"), "<f4").astype(np.float64)
     middle = slice(SAMPLE_RATE_HZ // 2, 3 * SAMPLE_RATE_HZ // 2)

@@ -73,12 +73,13 @@ class LevelMeter:
         )
 
 
-def measure_file(file: Path, sample_rate_hz: int) -> Levels:
+def measure_file(file: Path, sample_rate_hz: int, *, what: Path | None = None) -> Levels:
     """Decode a mono file and measure it; memory holds a megabyte of it.
 
     Args:
         file: Anything that ffmpeg reads.
         sample_rate_hz: Its own rate; at another, ffmpeg would resample and move peaks.
+        what: For messages, where the file has another name yet.
 
     Raises:
         DeliveryError: It can't be decoded.
@@ -95,9 +96,9 @@ def measure_file(file: Path, sample_rate_hz: int) -> Levels:
                 meter.add(np.frombuffer(block[: len(block) // 4 * 4], "<f4"))
             stderr = process.stderr.read()
     except OSError as error:
-        raise DeliveryError(f"{file}: can't start {command[0]} to check it: {error}") from error
+        raise DeliveryError(f"{what or file}: can't start {command[0]} to check it: {error}") from error
     if process.returncode:
-        raise DeliveryError(f"{file} can't be decoded: {failure(process.returncode, stderr)}")
+        raise DeliveryError(f"{what or file} can't be decoded: {failure(process.returncode, stderr)}")
     return meter.levels()
 
 

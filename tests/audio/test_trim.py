@@ -17,15 +17,16 @@ def _add(*parts):
     return np.concatenate(parts)
 
 
-@pytest.mark.parametrize("noise_db", [-120.0, -80.0, -60.0, -50.0, -45.0])
-@pytest.mark.parametrize("amplitude", [0.05, 0.3, 0.9])
+@pytest.mark.parametrize(
+    ("amplitude", "noise_db"),
+    [(0.05, -120), (0.05, -80), (0.05, -60)]
+    + [(amplitude, level) for amplitude in (0.3, 0.9) for level in (-120, -80, -60, -50, -45)],
+)
 def test_lead_in_and_tail_noise_go_and_speech_stays(noise_db, amplitude):
     """Orpheus's half second of noise, at several levels, before quiet and loud speech.
 
     A fixed threshold would fail at one end of this table or the other.
     """
-    if noise_db > 20 * np.log10(amplitude) - 30:
-        pytest.skip("noise as loud as this before speech as quiet as that is a bad take, not a lead-in")
     speech = voiced(1.2, amplitude=amplitude)
     samples = _add(_quiet(0.5), speech, _quiet(0.4)) + noise(2.1, noise_db)
     bounds = find_speech(int16(samples))
