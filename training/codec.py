@@ -1,0 +1,536 @@
+"""Train the voice's codec: the `snac` package's own model, narrower, for one narrator.
+
+    python training/codec.py SPEECH_DIR -o CODEC_DIR --minutes 10
+
+Reads what `training/speak.py` wrote; writes ``config.json``, ``model.safetensors`` (encoder included, for
+`training/encode.py`) and ``log.jsonl``. Stops after ``--minutes`` or ``--steps``; run again, it goes on from its
+last checkpoint. All GPUs of the machine share each batch; without one it runs on CPU, slowly.
+
+For the first tenth of the time nothing is quantised; then the codebooks start from what the encoder has learned to
+say, each code the running mean of what is assigned to it, and codes that fall out of use are moved onto encodings
+from the batch. The discriminators come in after two fifths of the time, when there is something to refine. Weights
+are averaged exponentially, and the average is what is kept.
+"""
+
+import json
+import math
+import os
+import re
+import time
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+import torch.nn.functional as F
+from audio_data import Speech, load_speech
+from codec_losses import Discriminators, MultiScaleMelLoss, discriminator_loss, generator_losses
+from safetensors.torch import save_file
+from torch import nn
+
+MEL_WEIGHT, ADVERSARIAL_WEIGHT, MATCHING_WEIGHT = 15.0, 1.0, 4.0
+COMMITMENT_WEIGHT = 0.1
+CODE_DECAY = 0.98
+"""of the running mean that each code is (VQ-VAE's, arXiv:1711.00937); by gradient, codes can't keep up"""
+EMA_DECAY = 0.999
+QUANTISED_FROM, CRITICS_FROM, CRITICS_RAMP = 0.1, 0.4, 0.15
+"""shares of the time"""
+RESTART_EVERY = 100
+"""steps between moves of dead codes, until half of the time is gone"""
+
+
+def codec_config(encoder_dim: int, decoder_dim: int, codebook_size: int) -> dict:
+    """Return the arguments of `snac.SNAC` for a frame of 7 tokens and 2,048 samples at 24 kHz."""
+    return {
+        "sampling_rate": 24_000,
+        "encoder_dim": encoder_dim,
+        "encoder_rates": [2, 4, 8, 8],
+        "decoder_dim": decoder_dim,
+        "decoder_rates": [8, 8, 4, 2],
+        "attn_window_size": None,
+        "codebook_size": codebook_size,
+        "codebook_dim": 8,
+        "vq_strides": [4, 2, 1],
+        "noise": True,
+        "depthwise": True,
+    }
+
+
+class Generator(nn.Module):
+    """SNAC with the losses of its quantiser, which the package leaves out."""
+
+    def __init__(self, config: dict):
+        super().__init__()
+        import snac.layers
+        from snac import SNAC
+
+        # The package scripts this; a plain function lets torch.compile fuse it.
+        snac.layers.snake = lambda x, alpha: x + (alpha + 1e-9).reciprocal() * torch.sin(alpha * x).pow(2)
+        self.snac = SNAC(**config)
+        self.quantised = False
+        start_weights(self.snac)
+
+    def forward(self, audio: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, list, list]:
+        """Encode, quantise, decode.
+
+        Args:
+            audio: float32 [batch, num_samples], whole frames.
+
+        Returns:
+            The audio again, the quantiser's loss, and for each level the indices [batch * length] and the
+            projected encodings [batch * length, codebook_dim] that they stand for.
+        """
+        residual = self.snac.encoder(audio[:, None])
+        quantised, loss, indices, encodings = 0, audio.new_zeros(()), [], []
+        for quantizer in self.snac.quantizer.quantizers:
+            z = F.avg_pool1d(residual, quantizer.stride) if quantizer.stride > 1 else residual
+            encoded = quantizer.in_proj(z)
+            passed = encoded
+            if self.quantised:
+                code, index = quantizer.decode_latents(encoded)
+                loss = loss + COMMITMENT_WEIGHT * F.mse_loss(encoded, code.detach())
+                passed = encoded + (code - encoded).detach()
+                indices.append(index.reshape(-1))
+            z_q = quantizer.out_proj(passed).repeat_interleave(quantizer.stride, dim=-1)
+            quantised = quantised + z_q
+            residual = residual - z_q
+            encodings.append(encoded.detach().transpose(1, 2).reshape(-1, encoded.shape[1]))
+        return self.snac.decoder(quantised)[:, 0], loss, indices, encodings
+
+
+@torch.no_grad()
+def start_weights(snac: nn.Module) -> None:
+    """Set weights so that speech comes through an untrained codec at its own level.
+
+    PyTorch's default weights lose two thirds of the variance at every convolution, and its default biases are
+    several times louder than speech: such a codec begins as a constant, and learns for thousands of steps to be
+    anything else. Here every convolution keeps the variance, no bias is set, what a residual unit adds is small,
+    and speech (peaks of 0.5) runs inside at three times its level, where the snakes bend but do not wrap.
+    """
+    for name, module in snac.named_modules():
+        if not isinstance(module, nn.Conv1d | nn.ConvTranspose1d):
+            continue
+        weight = module.weight
+        fan_in = weight.shape[1] * weight.shape[2]
+        if isinstance(module, nn.ConvTranspose1d):
+            fan_in = weight.shape[0] * weight.shape[2] / module.stride[0]
+        gain = 1.0
+        if name.endswith("block.3") and weight.shape[2] == 1:
+            gain = 0.3  # the second convolution of a residual unit
+        if name.endswith("linear"):
+            gain = 0.05  # of a noise block
+        set_weight(module, torch.randn_like(weight) * gain * fan_in**-0.5)
+        if module.bias is not None:
+            module.bias.zero_()
+    first = snac.encoder.block[0]
+    set_weight(first, first.weight * 3.0)
+
+
+@torch.no_grad()
+def match_level(generator: "Generator", audio: torch.Tensor) -> None:
+    """Scale the last convolution so that what comes out is as loud as ``audio``."""
+    last = [m for m in generator.snac.decoder.modules() if isinstance(m, nn.Conv1d)][-1]
+    for _ in range(3):  # the output is bent by tanh, so the ratio is approached
+        set_weight(last, last.weight * (audio.std() / generator(audio)[0].std()))
+
+
+class ShiftConv(nn.Module):
+    """A depthwise convolution as a sum of shifted copies, which torch.compile fuses with its neighbours.
+
+    cuDNN's depthwise kernels are most of an eager step here; the weights stay those of the wrapped module.
+    """
+
+    def __init__(self, conv: nn.Conv1d):
+        super().__init__()
+        self.conv = conv
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the convolution of [batch, channels, length]."""
+        weight, pad, dilation = self.conv.weight, self.conv.padding[0], self.conv.dilation[0]
+        length = x.shape[-1] + 2 * pad - dilation * (weight.shape[-1] - 1)
+        x = F.pad(x, (pad, pad))
+        out = self.conv.bias[:, None].expand(-1, length)
+        for k in range(weight.shape[-1]):
+            out = out + weight[:, 0, k, None] * x[..., k * dilation : k * dilation + length]
+        return out
+
+
+def shift_depthwise(module: nn.Module) -> None:
+    """Put a `ShiftConv` in front of every depthwise convolution inside ``module``."""
+    for name, child in module.named_children():
+        if isinstance(child, nn.Conv1d) and child.groups == child.in_channels > 1:
+            setattr(module, name, ShiftConv(child))
+        else:
+            shift_depthwise(child)
+
+
+def plain_names(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return the state dict under the `snac` package's own names."""
+    return {
+        re.sub(r"\.conv\.(bias|parametrizations)", r".\1", name.removeprefix("snac.")): value
+        for name, value in weights.items()
+    }
+
+
+class Crops:
+    """Random pieces of speech, louder and softer by a little."""
+
+    def __init__(self, speech: Speech, crop_samples: int, generator: torch.Generator):
+        self.speech = speech
+        self.crop_samples = crop_samples
+        self.generator = generator
+        device = speech.samples.device
+        usable = [u for u in speech.utterances if u.num_samples >= crop_samples]
+        self.starts = torch.tensor([u.start for u in usable], device=device)
+        self.room = torch.tensor([u.num_samples - crop_samples for u in usable], device=device)
+        self.chances = torch.tensor([float(u.num_samples) for u in usable], device=device)
+        self.steps = torch.arange(crop_samples, device=device)
+
+    def batch(self, size: int) -> torch.Tensor:
+        """Return float32 [size, crop_samples]."""
+        rows = torch.multinomial(self.chances, size, replacement=True, generator=self.generator)
+        u = torch.rand(2, size, device=rows.device, generator=self.generator)
+        starts = self.starts[rows] + (u[0] * (self.room[rows] + 1)).long()
+        audio = self.speech.samples[starts[:, None] + self.steps].float() / 32768.0
+        return audio * (0.7 + 0.45 * u[1])[:, None]
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("speech_dir", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("-o", "--out", type=click.Path(file_okay=False, path_type=Path), required=True)
+@click.option("--minutes", type=float, default=10.0, show_default=True, help="Stop after so long.")
+@click.option("--steps", type=int, default=None, help="Stop after so many steps instead.")
+@click.option("--batch", type=int, default=64, show_default=True, help="Crops a step, over all GPUs.")
+@click.option("--crop-frames", type=int, default=8, show_default=True, help="Length of a crop, 85.33 ms each.")
+@click.option("--encoder-dim", type=int, default=32, show_default=True)
+@click.option("--decoder-dim", type=int, default=256, show_default=True)
+@click.option("--codebook-size", type=int, default=1024, show_default=True)
+@click.option("--lr", type=float, default=8e-4, show_default=True)
+@click.option("--max-hours", type=float, default=None, help="Read at most so much speech.")
+@click.option("--compile/--no-compile", "compiled", default=False, show_default=True)
+@click.option("--gpus", default=None, help="Such as 0,1; default: all.")
+def main(speech_dir: Path, out: Path, gpus: str | None, **options) -> None:
+    """Train the codec on SPEECH_DIR."""
+    out.mkdir(parents=True, exist_ok=True)
+    if gpus is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpus
+    world = max(1, torch.cuda.device_count())
+    if world == 1:
+        train(0, 1, speech_dir, out, options, 0)
+    else:
+        port = 20_000 + os.getpid() % 20_000
+        torch.multiprocessing.spawn(train, (world, speech_dir, out, options, port), nprocs=world)
+
+
+def train(rank: int, world: int, speech_dir: Path, out: Path, options: dict, port: int) -> None:
+    """Run one process of the training; the first also logs and saves."""
+    start = time.monotonic()
+    if world > 1:
+        torch.distributed.init_process_group(
+            "nccl", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=world
+        )
+    device = torch.device("cuda", rank) if torch.cuda.is_available() else torch.device("cpu")
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    torch.backends.cudnn.benchmark = False  # many shapes; the search costs more than it saves
+    torch.manual_seed(1)
+    config = codec_config(options["encoder_dim"], options["decoder_dim"], options["codebook_size"])
+    generator, critics = Generator(config), Discriminators().to(device)
+    if options["compiled"]:
+        shift_depthwise(generator)
+    for quantizer in generator.snac.quantizer.quantizers:
+        quantizer.codebook.weight.requires_grad_(False)
+    generator.to(device)
+    mel_loss = MultiScaleMelLoss().to(device)
+    settings = {"lr": options["lr"], "betas": (0.8, 0.99), "weight_decay": 1e-3}
+    if device.type == "cuda":
+        settings["fused"] = True
+    trained = [p for p in generator.parameters() if p.requires_grad]
+    g_opt = torch.optim.AdamW(trained, **settings)
+    d_opt = torch.optim.AdamW(critics.parameters(), **(settings | {"lr": options["lr"] / 2}))
+    speech = load_speech(speech_dir, device, options["max_hours"])
+    num_held_out = max(1, min(64, len(speech.utterances) // 10))
+    held_out, rest = speech.utterances[:num_held_out], speech.utterances[num_held_out:]
+    noise = torch.Generator(device).manual_seed(100 + rank)
+    crops = Crops(Speech(speech.samples, rest), options["crop_frames"] * 2048, noise)
+    check = validation_batch(Speech(speech.samples, held_out), device)
+    average = {k: v.detach().clone() for k, v in generator.state_dict().items()}
+    state = {"step": 0, "elapsed": 0.0}
+    checkpoint = out / "checkpoint.pt"
+    if checkpoint.exists():
+        saved = torch.load(checkpoint, map_location=device, weights_only=True)
+        generator.load_state_dict(saved["generator"])
+        critics.load_state_dict(saved["critics"])
+        g_opt.load_state_dict(saved["g_opt"])
+        d_opt.load_state_dict(saved["d_opt"])
+        average = saved["average"]
+        state = {"step": saved["step"], "elapsed": saved["elapsed"]}
+        generator.quantised = saved["quantised"]
+    else:
+        match_level(generator, crops.batch(8))
+        share(world, [p.data for p in generator.parameters()], average=True)
+    if options["compiled"]:
+        torch._dynamo.config.cache_size_limit = 64
+    run_generator = torch.compile(generator) if options["compiled"] else generator
+    run_critics = torch.compile(critics) if options["compiled"] else critics
+    log = (out / "log.jsonl").open("a", encoding="utf-8") if rank == 0 else None
+    used = [torch.zeros(options["codebook_size"], device=device) for _ in config["vq_strides"]]
+    codes = RunningCodes(generator, world)
+    recent = time.monotonic()
+    saved_at = recent
+    batch = max(1, options["batch"] // world)
+    while True:
+        done = progress(state, start, options)
+        if world > 1:  # all processes must stop at the same step
+            flag = torch.tensor([done], device=device)
+            torch.distributed.broadcast(flag, 0)
+            done = flag.item()
+        if done >= 1.0:
+            break
+        step = state["step"]
+        rate = options["lr"] * min(1.0, (step + 1) / 200) * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * done)))
+        for optimizer, factor in ((g_opt, 1.0), (d_opt, 0.5)):
+            for group in optimizer.param_groups:
+                group["lr"] = rate * factor
+        real = crops.batch(batch)
+        if done > QUANTISED_FROM and not generator.quantised:
+            start_codebooks(generator, [crops.batch(batch) for _ in range(12)])
+            share(world, [p.data for p in generator.parameters()], average=True)
+            generator.quantised = True
+            codes = RunningCodes(generator, world)
+            average = {k: v.detach().clone() for k, v in generator.state_dict().items()}
+        adversarial_on = done > CRITICS_FROM
+        mixed = torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+        fake, vq_loss, indices, encodings = run_generator(real)
+        record = {}
+        if adversarial_on:
+            with mixed:
+                real_features, fake_features = run_critics(real), run_critics(fake.detach())
+            d_loss = discriminator_loss(real_features, fake_features)
+            d_opt.zero_grad()
+            d_loss.backward()
+            share(world, [p.grad for p in critics.parameters()], average=True)
+            nn.utils.clip_grad_norm_(critics.parameters(), 10.0)
+            d_opt.step()
+            record["d"] = d_loss.detach()
+        mel = mel_loss(fake, real)
+        loss = MEL_WEIGHT / 7 * mel + vq_loss
+        if adversarial_on:
+            critics.requires_grad_(False)
+            with mixed:
+                fake_features = run_critics(fake)
+                with torch.no_grad():
+                    real_features = run_critics(real)
+            critics.requires_grad_(True)
+            adversarial, matching = generator_losses(real_features, fake_features)
+            ramp = min(1.0, (done - CRITICS_FROM) / CRITICS_RAMP)
+            loss = loss + ramp * (ADVERSARIAL_WEIGHT * adversarial + MATCHING_WEIGHT * matching)
+            record |= {"adv": adversarial.detach(), "match": matching.detach()}
+        g_opt.zero_grad()
+        loss.backward()
+        share(world, [p.grad for p in trained], average=True)
+        norm = nn.utils.clip_grad_norm_(trained, 5.0)
+        g_opt.step()
+        state["step"] = step = step + 1
+        with torch.no_grad():
+            for level, index in enumerate(indices):
+                used[level] += torch.bincount(index, minlength=options["codebook_size"])
+            if generator.quantised:
+                codes.update(indices, encodings)
+            decay = min(EMA_DECAY, (1 + step) / (10 + step))
+            floats = [(average[k], v) for k, v in generator.state_dict().items() if v.is_floating_point()]
+            torch._foreach_lerp_([a for a, _ in floats], [v for _, v in floats], 1 - decay)
+        if step % RESTART_EVERY == 0 and generator.quantised:
+            share(world, used, average=False)
+            record["used"] = [int((u > 0).sum()) for u in used]
+            record["perplexity"] = [round(perplexity(u)) for u in used]
+            if done < 0.5:
+                codes.move_dead(average, used, encodings, noise)
+            used = [torch.zeros_like(u) for u in used]
+        if rank == 0 and step % RESTART_EVERY == 0:
+            now = time.monotonic()
+            record |= {
+                "mel": mel.detach(),
+                "vq": vq_loss.detach(),
+                "grad": norm.detach(),
+                "rms_in": real.square().mean().sqrt(),
+                "rms_out": fake.detach().square().mean().sqrt(),
+            }
+            row = {"step": step, "done": round(done, 3), "steps_s": round(RESTART_EVERY / (now - recent), 2)}
+            row |= {k: round(float(v), 4) if torch.is_tensor(v) else v for k, v in record.items()}
+            if step % (5 * RESTART_EVERY) == 0:
+                row["check_mel"] = round(check_mel(generator, average, mel_loss, check), 4)
+            log.write(json.dumps(row) + "\n")
+            log.flush()
+            click.echo(json.dumps(row))
+            recent = time.monotonic()
+        if rank == 0 and time.monotonic() - saved_at > 120:
+            save_checkpoint(checkpoint, generator, critics, g_opt, d_opt, average, state, start)
+            saved_at = time.monotonic()
+    if rank == 0:
+        row = {
+            "step": state["step"],
+            "final_check_mel": round(check_mel(generator, average, mel_loss, check), 4),
+        }
+        log.write(json.dumps(row) + "\n")
+        click.echo(json.dumps(row))
+        save_checkpoint(checkpoint, generator, critics, g_opt, d_opt, average, state, start)
+        (out / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+        weights = {k: v.half().cpu().contiguous() for k, v in plain_names(average).items()}
+        save_file(weights, out / "model.safetensors", metadata={"format": "pt"})
+    if world > 1:
+        torch.distributed.destroy_process_group()
+
+
+def progress(state: dict, start: float, options: dict) -> float:
+    """Return how much of the training is done, 0 to 1."""
+    if options["steps"] is not None:
+        return state["step"] / options["steps"]
+    return (state["elapsed"] + time.monotonic() - start) / (60 * options["minutes"])
+
+
+def share(world: int, tensors: list[torch.Tensor | None], *, average: bool) -> None:
+    """Add up (or average) tensors over the processes, in place, in one message."""
+    tensors = [t for t in tensors if t is not None]
+    if world == 1:
+        return
+    flat = torch.cat([t.reshape(-1) for t in tensors])
+    torch.distributed.all_reduce(flat)
+    if average:
+        flat /= world
+    for tensor, part in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
+        tensor.copy_(part.view_as(tensor))
+
+
+@torch.no_grad()
+def start_codebooks(generator: Generator, batches: list[torch.Tensor]) -> None:
+    """Whiten what each level encodes of ``batches``, and make its codebook of such encodings.
+
+    Codes are chosen by direction alone, so encodings with a mean of their own would share a handful of codes. The
+    output projection takes the whitening back: until the codes come in, the sound is what it was.
+    """
+    for level, quantizer in enumerate(generator.snac.quantizer.quantizers):
+        encoded = torch.cat([generator(audio)[3][level] for audio in batches])
+        mean, std = encoded.mean(dim=0), encoded.std(dim=0).clamp_min(1e-6)
+        project, back = quantizer.in_proj, quantizer.out_proj
+        project_weight, back_weight = project.weight.clone(), back.weight.clone()
+        set_weight(project, project_weight / std[:, None, None])
+        project.bias.copy_((project.bias - mean) / std)
+        back.bias.add_(back_weight[..., 0] @ mean)
+        set_weight(back, back_weight * std[None, :, None])
+        chosen = torch.randperm(len(encoded), device=encoded.device)[: quantizer.codebook_size]
+        chosen = chosen.repeat(-(-quantizer.codebook_size // len(chosen)))[: quantizer.codebook_size]
+        quantizer.codebook.weight.copy_((encoded[chosen] - mean) / std)
+
+
+def set_weight(conv: nn.Conv1d, weight: torch.Tensor) -> None:
+    """Set the weight of a convolution under weight norm."""
+    conv.parametrizations.weight.original1.copy_(weight)
+    conv.parametrizations.weight.original0.copy_(weight.flatten(1).norm(dim=1)[:, None, None])
+
+
+class RunningCodes:
+    """Codebooks as running means of what was assigned to each code, the same on every process."""
+
+    def __init__(self, generator: Generator, world: int):
+        self.world = world
+        self.weights = [q.codebook.weight for q in generator.snac.quantizer.quantizers]
+        self.counts = [torch.ones(len(w), 1, device=w.device) for w in self.weights]
+        self.sums = [w.detach().clone() for w in self.weights]
+
+    @torch.no_grad()
+    def update(self, indices: list[torch.Tensor], encodings: list[torch.Tensor]) -> None:
+        """Take in one batch: indices [num] and encodings [num, codebook_dim] of each level."""
+        fresh = []
+        for weight, index, encoded in zip(self.weights, indices, encodings, strict=True):
+            ones = torch.ones(len(index), 1, device=weight.device)
+            rows = torch.cat([encoded.float(), ones], dim=1)
+            fresh.append(
+                torch.zeros(len(weight), rows.shape[1], device=weight.device).index_add_(0, index, rows)
+            )
+        share(self.world, fresh, average=False)
+        for level, new in enumerate(fresh):
+            self.sums[level].mul_(CODE_DECAY).add_(new[:, :-1], alpha=1 - CODE_DECAY)
+            self.counts[level].mul_(CODE_DECAY).add_(new[:, -1:], alpha=1 - CODE_DECAY)
+            known = self.counts[level][:, 0] > 1e-3
+            mean = self.sums[level] / self.counts[level].clamp_min(1e-3)
+            self.weights[level][known] = mean[known]
+
+    @torch.no_grad()
+    def move_dead(
+        self,
+        average: dict[str, torch.Tensor],
+        used: list[torch.Tensor],
+        encodings: list[torch.Tensor],
+        noise: torch.Generator,
+    ) -> None:
+        """Move codes that nothing has used lately onto encodings of this batch."""
+        for level, weight in enumerate(self.weights):
+            dead = used[level] < 2
+            rows = torch.randint(len(encodings[level]), (len(dead),), generator=noise, device=dead.device)
+            fresh = encodings[level][rows].float().contiguous()
+            if self.world > 1:
+                torch.distributed.broadcast(fresh, 0)
+            weight[dead] = fresh[dead]
+            self.sums[level][dead], self.counts[level][dead] = fresh[dead], 1.0
+            average[f"snac.quantizer.quantizers.{level}.codebook.weight"][dead] = fresh[dead]
+
+
+def perplexity(counts: torch.Tensor) -> float:
+    """Return the effective number of codes in use: exp of the entropy."""
+    p = counts / counts.sum().clamp_min(1)
+    return math.exp(-(p * p.clamp_min(1e-12).log()).sum().item())
+
+
+def validation_batch(speech: Speech, device: torch.device) -> torch.Tensor:
+    """Return the first two seconds of each held-out utterance, float32 [num, 49152]."""
+    pieces = []
+    for u in speech.utterances:
+        piece = speech.samples[u.start : u.start + min(u.num_samples, 49_152)].float() / 32768.0
+        pieces.append(F.pad(piece, (0, 49_152 - len(piece))))
+    return torch.stack(pieces).to(device)
+
+
+@torch.no_grad()
+def check_mel(
+    generator: Generator, average: dict[str, torch.Tensor], mel_loss: nn.Module, audio: torch.Tensor
+) -> float:
+    """Return the mel loss of the averaged weights on held-out speech."""
+    live = {k: v.clone() for k, v in generator.state_dict().items()}
+    generator.load_state_dict(average)
+    losses = [mel_loss(generator(part)[0], part).item() for part in audio.split(16)]
+    generator.load_state_dict(live)
+    return float(np.mean(losses))
+
+
+def save_checkpoint(
+    file: Path,
+    generator: nn.Module,
+    critics: nn.Module,
+    g_opt: torch.optim.Optimizer,
+    d_opt: torch.optim.Optimizer,
+    average: dict[str, torch.Tensor],
+    state: dict,
+    start: float,
+) -> None:
+    """Write everything needed to go on, beside, then rename."""
+    beside = file.with_suffix(".part")
+    torch.save(
+        {
+            "generator": generator.state_dict(),
+            "critics": critics.state_dict(),
+            "g_opt": g_opt.state_dict(),
+            "d_opt": d_opt.state_dict(),
+            "average": average,
+            "quantised": generator.quantised,
+            "step": state["step"],
+            "elapsed": state["elapsed"] + time.monotonic() - start,
+        },
+        beside,
+    )
+    beside.replace(file)
+
+
+if __name__ == "__main__":
+    main()
