@@ -31,6 +31,9 @@ MAX_LOOP_PERIOD = 12
 _SAME_FRAME = 6
 """of a frame's seven codes, so many equal make it a repeat: sampling changes one now and then"""
 
+_EDGE_FRAMES = 2
+"""so near to its ends a stream may still begin or already end: a first breath, a last click"""
+
 
 def usable_token_ids(token_ids: np.ndarray, layout: TokenLayout) -> np.ndarray:
     """Return the longest prefix of whole frames in which every id is legal at its position.
@@ -137,35 +140,24 @@ def _loop_problems(
 
     A stretch repeats with period p when each of its frames equals the one p before it: in at least six of seven
     codes, or, heard as the same sounds in another detail, in the coarse code alone over three periods. A steady
-    stretch (p = 1) may be plain silence, so at the start, and at the end of a stream that stopped by itself, it
-    is left to the audio checks, and inside it may be as long as silence may; a whole stream may not be steady.
+    stretch (p = 1) may be plain silence. So it is left to the audio checks at the start, and at the end of a
+    stream that stopped by itself, unless there is nothing else; and inside it may be as long as silence may.
     """
     offsets = layout.audio_offset + layout.codebook_size * np.arange(TOKENS_PER_FRAME)
     frames = token_ids.reshape(-1, TOKENS_PER_FRAME) - offsets
-    num_frames = len(frames)
-    steady_limit_s = max(config.max_loop_s, config.max_silence_s)
-    best: tuple[int, int, int] | None = None
-    for period in range(1, min(MAX_LOOP_PERIOD, num_frames - 1) + 1):
-        equal = frames[period:] == frames[:-period]
-        whole = equal.sum(axis=1) >= _SAME_FRAME
-        found = [(start, run + period, period) for start, run in _runs(whole) if run >= period]
-        if period > 1:
-            found += [
-                (start, run + period, period)
-                for start, run in _runs(equal[:, 0])
-                if run >= 2 * period and len(np.unique(frames[start : start + period, 0])) > 1
-            ]
-        for start, length, _ in found:
-            is_steady = bool((frames[start + 1 : start + length, 0] == frames[start, 0]).all())
-            at_edge = start == 0 or (stopped and start + length == num_frames)
-            if is_steady and at_edge and length < num_frames:
-                continue
-            limit_s = steady_limit_s if is_steady else config.max_loop_s
-            if num_frames_to_seconds(length) > limit_s and (best is None or length > best[1]):
-                best = (start, length, period)
-    if best is None:
-        return []
+    first, last = _without_steady_ends(frames, stopped=stopped)
+    frames = frames[first:last]
+    is_still = (frames[1:] == frames[:-1]).sum(axis=1) >= _SAME_FRAME
+    best = (0, 0, 0)
+    for period in range(1, min(MAX_LOOP_PERIOD, len(frames) - 1) + 1):
+        for start, length in _stretches(frames, period):
+            is_steady = is_still[start : start + length - 1].mean() > 0.5
+            limit_s = max(config.max_loop_s, config.max_silence_s) if is_steady else config.max_loop_s
+            if num_frames_to_seconds(length) > limit_s and length > best[1]:
+                best = (first + start, length, period)
     start, length, period = best
+    if length == 0:
+        return []
     return [
         Problem(
             f"it repeats {num_frames_to_seconds(period):.2f} s for {num_frames_to_seconds(length):.2f} s, "
@@ -173,6 +165,31 @@ def _loop_problems(
             5.0 + min(10.0, num_frames_to_seconds(length)),
         )
     ]
+
+
+def _without_steady_ends(frames: np.ndarray, *, stopped: bool) -> tuple[int, int]:
+    """Return the range of int [F, 7] that lies between the steady stretches at its ends."""
+    num_frames = len(frames)
+    first, last = 0, num_frames
+    for start, length in _stretches(frames, period=1):
+        if start <= _EDGE_FRAMES:
+            first = start + length
+        if stopped and start + length >= num_frames - _EDGE_FRAMES:
+            last = min(last, start)
+    return (first, last) if first < last else (0, num_frames)
+
+
+def _stretches(frames: np.ndarray, period: int) -> list[tuple[int, int]]:
+    """Return (start, length) of what repeats with ``period`` in int [F, 7], the first round included."""
+    equal = frames[period:] == frames[:-period]
+    runs = [(start, run) for start, run in _runs(equal.sum(axis=1) >= _SAME_FRAME) if run >= period]
+    if period > 1:
+        runs += [
+            (start, run)
+            for start, run in _runs(equal[:, 0])
+            if run >= 2 * period and len(np.unique(frames[start : start + period, 0])) > 1
+        ]
+    return [(start, run + period) for start, run in runs]
 
 
 def _runs(flags: np.ndarray) -> list[tuple[int, int]]:

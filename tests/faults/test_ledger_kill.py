@@ -96,7 +96,7 @@ def test_killed_between_any_two_statements(tmp_path, undisturbed):
     file itself is made, are taken one by one."""
     expected, num_statements = undisturbed
     random_ = random.Random(0)
-    kills = [*range(1, 40, 6), *(random_.randrange(40, num_statements) for _ in range(6))]
+    kills = [*range(1, 40, 8), *(random_.randrange(40, num_statements) for _ in range(5))]
     for number, kill_at in enumerate(kills):
         folder = tmp_path / f"{number}"
         promised = run_worker(folder, kill_at)

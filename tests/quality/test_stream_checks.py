@@ -210,6 +210,19 @@ def test_silence_around_speech_is_no_loop():
     assert () == check(ids_of(codes)).problems
 
 
+def test_silence_that_flickers_is_silence():
+    """Its coarse code slips now and then, and the very first and last frames differ: still no loop."""
+    codes = np.concatenate([frames(2, seed=5), steady(20), frames(40), steady(40), frames(2, seed=6)])
+    codes[[8, 15, 70, 80, 90], 0] += 1
+    assert () == check(ids_of(codes % 4096)).problems
+
+
+def test_a_loop_after_silence_is_found_in_its_place():
+    """Seconds are counted from the first frame, the silence before speech included."""
+    codes = np.concatenate([steady(20), frames(10), np.tile(frames(4, seed=1), (6, 1)), frames(10, seed=2)])
+    assert "from 2.56 s on" in check(ids_of(codes)).problems[0]
+
+
 def test_a_pause_inside_is_a_loop_only_beyond_what_silence_may_last():
     """Codes can't tell a pause from a drone: up to max_silence_s it may be one, and the audio check hears."""
     for num_frames, ok in ((17, True), (18, False)):  # 1.45 and 1.54 s
