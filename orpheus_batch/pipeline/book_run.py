@@ -23,6 +23,7 @@ from orpheus_batch.errors import (
     OrpheusBatchError,
     TokenStreamError,
 )
+from orpheus_batch.fingerprint import sha256_file
 from orpheus_batch.ledger.records import ChapterRow, EncodedFile, PendingSegment
 from orpheus_batch.ledger.store import Ledger
 from orpheus_batch.pipeline.books import PlannedBook, predicted_s
@@ -275,7 +276,7 @@ class BookRun:
         gone = []
         for file in self.ledger.superseded_files():
             path = self.book.folder / file.name
-            if path.is_file() and path.stat().st_size == file.num_bytes:
+            if path.is_file() and sha256_file(path) == file.sha256:
                 path.unlink()
                 logger.info("removed %s: no chapter of the book is called so any more", path)
             gone.append(file.name)

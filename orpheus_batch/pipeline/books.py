@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from orpheus_batch.config import Config
 from orpheus_batch.data import Book, ChapterPlan, Segment
 from orpheus_batch.errors import InputError, LedgerError
+from orpheus_batch.ledger.records import PendingSegment
 from orpheus_batch.ledger.store import LEDGER_NAME, Ledger
 from orpheus_batch.text.reader import read_book
 from orpheus_batch.text.segment import plan_book, segment_id
@@ -30,6 +31,9 @@ LEDGER_BYTES_PER_S = 400
 """82 tokens of 12 bits or so, and the row they lie in; about 1 MB an hour, doubled for the write-ahead log"""
 PCM_BYTES_PER_S = 48_000
 """of a chapter that is being stitched"""
+
+PAGE_SEGMENTS = 1024
+"""read from a ledger at a time"""
 
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]+')
 _MAX_NAME_CHARS = 80
@@ -151,7 +155,7 @@ def record_plan(
         plans = make_plan(book, pack, config, model["fingerprint"], ledger.overrides())
         diff = ledger.record_plan(book, plans, config.to_dict(), model)
         ledger.apply_max_attempts(config.quality.max_attempts)
-        pending = ledger.pending()
+        pending = [predicted_s(pack, item.segment.text) for item in pending_segments(ledger)]
     return PlannedBook(
         source=source,
         folder=folder,
@@ -160,8 +164,16 @@ def record_plan(
         language=book.language,
         num_segments=diff.num_segments,
         num_pending=len(pending),
-        pending_audio_s=sum(predicted_s(pack, item.segment.text) for item in pending),
+        pending_audio_s=sum(pending),
     )
+
+
+def pending_segments(ledger: Ledger) -> Iterator[PendingSegment]:
+    """Yield what a book still wants, in plan order, each segment once though it may be refused meanwhile."""
+    after = -1
+    while page := ledger.pending(after=after, limit=PAGE_SEGMENTS):
+        yield from page
+        after = page[-1].position
 
 
 def predicted_s(pack: ModelPack, text: str) -> float:
@@ -226,7 +238,7 @@ class Shelf:
         try:
             owner = _owner(folder)
         except LedgerError:
-            # Killed while it was made, or of an older release: opening it for writing mends that, or says why not.
+            # Killed while it was made, or of an older release: opening it for writing mends it or says why not.
             with Ledger.open(folder) as ledger:
                 owner = ledger.facts().get("book")
         if owner is not None and owner["source_path"] != book.source_path:

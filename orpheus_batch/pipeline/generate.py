@@ -13,6 +13,7 @@ from orpheus_batch.data import TokenRequest, TokenStream
 from orpheus_batch.errors import EngineError
 from orpheus_batch.ledger.records import PendingSegment
 from orpheus_batch.pipeline.book_run import BOOK_ERRORS, BookRun
+from orpheus_batch.pipeline.books import pending_segments
 from orpheus_batch.pipeline.judge import Finished
 from orpheus_batch.pipeline.models import Models
 
@@ -20,8 +21,6 @@ SETTLE_STREAMS = 64
 """finished streams that are judged and recorded together: enough to fill a codec's batch"""
 SETTLE_AFTER_S = 10.0
 """no stream waits longer than this for others: it bounds what a kill costs"""
-PAGE_SEGMENTS = 1024
-"""read from a ledger at a time"""
 
 Key = tuple[str, int]
 """segment_id and attempt"""
@@ -142,17 +141,14 @@ class Queue:
                 return found
 
     def _pages(self) -> Iterator[tuple[BookRun, PendingSegment]]:
-        """Yield every pending segment of every book, a page of one ledger at a time."""
+        """Yield every pending segment of every book, opening the next book after the last one's."""
         for run in self._books:
             try:
                 self._on_settled(run)
-                after = -1
-                while run not in self._dropped and (
-                    page := run.ledger.pending(after=after, limit=PAGE_SEGMENTS)
-                ):
-                    for item in page:
-                        yield run, item
-                    after = page[-1].position
+                for item in pending_segments(run.ledger):
+                    if run in self._dropped:
+                        break
+                    yield run, item
             except BOOK_ERRORS as error:
                 self._drop(run, error)
 

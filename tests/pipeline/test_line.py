@@ -123,6 +123,17 @@ def test_files_that_are_no_chapter_any_more_are_removed(line):
     assert [*NAMES[:2], "house/03 - My notes.mp3"] == list(line.files())
 
 
+def test_a_stale_file_that_was_changed_since_is_kept(line):
+    """Someone edited the MP3 of a chapter that the book then lost: it is theirs now."""
+    render(line)
+    stale = line.out / NAMES[2]
+    stale.write_bytes(stale.read_bytes()[:-1] + b"!")
+    text = line.book.read_text(encoding="utf-8")
+    line.book.write_text(text[: text.index("# The Garden")], encoding="utf-8")
+    render(line)
+    assert NAMES == list(line.files())
+
+
 def test_a_retitled_chapter_changes_name_and_leaves_no_copy(line):
     """The file under the old title is gone once the new one is there."""
     render(line)

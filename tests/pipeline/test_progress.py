@@ -77,6 +77,7 @@ def test_a_check_that_raises_ends_the_run_at_the_next_step(clock):
         lambda: meter.generated("I", 1.0, 1.0),
         lambda: meter.settled(1),
         lambda: meter.loaded("codec", 1.0),
+        lambda: meter.encoded("01 - I.mp3", 1.0),
     ):
         with pytest.raises(KeyboardInterrupt):
             step()
