@@ -65,13 +65,13 @@ class Bar(Meter):
 
             self._bar = tqdm(
                 total=pending_audio_s,
+                desc=describe(self),
                 bar_format="{percentage:3.0f}%|{bar}| {desc}",
                 file=sys.stderr,
                 dynamic_ncols=True,
                 mininterval=0.2,
                 leave=False,
             )
-            self._draw()
 
     def loading(self, what: str) -> None:
         """Say so in the bar."""
@@ -108,7 +108,7 @@ class Bar(Meter):
     def _draw(self, text: str | None = None) -> None:
         if self._bar is not None:
             self._bar.total = self.total_s
-            self._bar.set_description_str(text or describe(self), refresh=False)
+            self._bar.set_description_str(text or describe(self), refresh=text is not None)
             self._bar.update(self.done_s - self._bar.n)
 
 
