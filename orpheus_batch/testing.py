@@ -23,9 +23,13 @@ from orpheus_batch.data import (
     TokenStream,
     Waveform,
 )
+from orpheus_batch.pack_writer import character_layout
 from orpheus_batch.tokens import TokenLayout
 from orpheus_batch.units import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, TOKENS_PER_FRAME
+from orpheus_batch.voices import LengthModel, ModelPack, SegmentLimits, Voice
 
+BUILTIN_ALPHABET = " !\"'(),-.:;?ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+"""the built-in voice's: digits, symbols and accents are respelled before they reach the model"""
 TINY_ALPHABET = " !\"'(),-.0123456789:;?ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
@@ -130,6 +134,40 @@ def make_plan(*chapters: Sequence[str], voice: str = "tiny", seed: int = 0) -> t
     return book, plans
 
 
+def make_text_pack(
+    alphabet: str | None,
+    *,
+    tags: tuple[str, ...] = (),
+    min_chars: int = 40,
+    max_chars: int = 200,
+) -> ModelPack:
+    """Return a pack without weights: enough to plan a book in the voice "text", and nothing more.
+
+    Args:
+        alphabet: Characters that may be spoken; None: any.
+        tags: Emotion tags that pass through.
+        min_chars: Shorter sentences are joined.
+        max_chars: Longer ones are cut.
+    """
+    return ModelPack(
+        path=Path(),
+        name="text",
+        description="no weights",
+        language="en",
+        licence="Apache-2.0",
+        layout=character_layout(alphabet or "", 1),
+        voices=(Voice("text", "en", "none"),),
+        default_voice="text",
+        sampling=Sampling(temperature=1.0, top_p=1.0, repetition_penalty=1.0),
+        segment_limits=SegmentLimits(min_chars, max_chars),
+        length=LengthModel(base_tokens=0.0, tokens_per_char=1.0, max_ratio=1.0),
+        alphabet=alphabet,
+        tags=tags,
+        language_model_dir=Path(),
+        codec_dir=Path(),
+    )
+
+
 def make_tiny_pack(
     folder: Path,
     *,
@@ -157,7 +195,7 @@ def make_tiny_pack(
     import torch
     from snac import SNAC
 
-    from orpheus_batch.pack_writer import character_layout, quantize_int8, vocab_size, write_pack
+    from orpheus_batch.pack_writer import quantize_int8, vocab_size, write_pack
 
     layout = character_layout(TINY_ALPHABET, codebook_size)
     config = {

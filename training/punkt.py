@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 
 from orpheus_batch.errors import InputError
-from orpheus_batch.text.punkt import FOLD_QUOTES, is_plausible_abbreviation
+from orpheus_batch.text.punkt import is_plausible_abbreviation, plain_words
 from orpheus_batch.text.reader import read_book
 
 FORMAT = 1
@@ -38,7 +38,7 @@ def main(folder: Path, output: Path, min_count: int) -> None:
         except InputError as error:
             click.echo(f"left out: {error}", err=True)
             continue
-        text = "\n\n".join(chapter.text for chapter in book.chapters).translate(FOLD_QUOTES).replace("_", "")
+        text = plain_words("\n\n".join(chapter.text for chapter in book.chapters))
         trainer.train(text, finalize=False)
         words.update(word.strip(".,;:!?\"'()[]-").lower() for word in text.split())
         num_chars += len(text)

@@ -15,36 +15,11 @@ from pathlib import Path
 import click
 
 from orpheus_batch.config import PauseConfig
-from orpheus_batch.data import Sampling
 from orpheus_batch.errors import InputError
-from orpheus_batch.pack_writer import character_layout
+from orpheus_batch.testing import BUILTIN_ALPHABET, make_text_pack
 from orpheus_batch.text.reader import read_book
 from orpheus_batch.text.segment import plan_book
-from orpheus_batch.voices import LengthModel, ModelPack, SegmentLimits, Voice
-
-ALPHABET = " !\"'(),-.:;?ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-"""Of the built-in voice: digits, symbols and accents are respelled before they reach the model."""
-
-
-def text_pack(min_chars: int, max_chars: int) -> ModelPack:
-    """Return a pack with an alphabet and limits, and no model: enough to plan a book."""
-    return ModelPack(
-        path=Path(),
-        name="text",
-        description="no weights",
-        language="en",
-        licence="Apache-2.0",
-        layout=character_layout(ALPHABET, 1),
-        voices=(Voice("text", "en", "none"),),
-        default_voice="text",
-        sampling=Sampling(1.0, 1.0, 1.0),
-        segment_limits=SegmentLimits(min_chars, max_chars),
-        length=LengthModel(0.0, 1.0, 1.0),
-        alphabet=ALPHABET,
-        tags=(),
-        language_model_dir=Path(),
-        codec_dir=Path(),
-    )
+from orpheus_batch.voices import ModelPack
 
 
 def book_segments(file: Path, pack: ModelPack) -> list[str]:
@@ -65,7 +40,7 @@ def book_segments(file: Path, pack: ModelPack) -> list[str]:
 @click.option("--exclude", multiple=True, help="A held-out book: part of its file name. May be given again.")
 def main(folder: Path, output: Path, min_chars: int, max_chars: int, exclude: tuple[str, ...]) -> None:
     """Write the segments of every .txt in FOLDER."""
-    pack = text_pack(min_chars, max_chars)
+    pack = make_text_pack(BUILTIN_ALPHABET, min_chars=min_chars, max_chars=max_chars)
     books: dict[str, list[str]] = {}
     held_out: set[str] = set()
     for file in sorted(folder.glob("*.txt")):

@@ -35,7 +35,7 @@ _LAST_WORD = re.compile(r"[^\s“”\"‘(\[{«—]*$")
 _NEXT_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 _MULTI_PERIOD = re.compile(r"(?:[^\W\d_]{1,2}\.)+[^\W\d_]{1,3}")
 _ATTRIBUTION = re.compile(
-    r"(?:I|(?:[A-Z][\w'’-]*\.?)(?: (?:of|the|de|von|van|[A-Z][\w'’-]*\.?)){0,3})"
+    r"(?:I|(?:[A-Z][\w'’-]*\.?)(?: (?:of|the|de|von|van|[A-Z][\w'’-]*\.?)){0,5})"
     rf" (?:\w+ly )?(?:{SPEECH_VERBS})\b"
 )
 _LIST_MARK = re.compile(r"(?:(?<=\s)|^)(?P<mark>\d{1,3}|[a-z])(?P<kind>\.\)|\)|\.)(?=\s+\S)")
@@ -112,8 +112,8 @@ def _ends_sentence(  # noqa: PLR0911 (a decision list, first rule that knows)
         rest: Where the text goes on after the mark.
         sentence_start: Where the sentence that the mark may end begins.
     """
-    if match["wide"]:
-        return True
+    if match["wide"] or rest == match.end():
+        return True  # an ideographic full stop, or a quotation that opens at once: no blank is needed
     after = rest
     while after < len(text) and text[after] in _OPENERS:
         after += 1

@@ -7,6 +7,7 @@ speech.
 """
 
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -173,7 +174,9 @@ def _markdown_headings(blocks: Sequence[Block]) -> list[_Heading]:
     chosen = next((level for level in sorted(set(counts)) if counts.count(level) > 1), None)
     if chosen is None:
         return [heading for _, heading in found[:1]]
-    return [heading for level, heading in found if level <= chosen]
+    kept = [heading for level, heading in found if level <= chosen]
+    book_title = counts[0] < chosen and _adjacent(blocks, kept[0], kept[1])
+    return kept[1:] if book_title else kept
 
 
 def _headings_by_rule(blocks: Sequence[Block], book_keys: frozenset[str]) -> list[_Heading]:
@@ -353,29 +356,26 @@ def _sections(
 
 def _merge_nested(blocks: Sequence[Block], headings: list[_Heading]) -> list[_Heading]:
     """Join "Part One" with the "Chapter I" that follows it at once."""
-    starts = [block.start for block in blocks]
-    ends_at = {block.end for block in blocks}
     merged: list[_Heading] = []
-    position = 0
     for heading in headings:
-        previous = merged[-1] if merged else None
-        while position < len(starts) and starts[position] < heading.start:
-            position += 1
-        # the block before the heading ends where the heading above it ends: nothing stands between them
-        adjacent = previous is not None and position > 0 and blocks[position - 1].end == previous.end
+        above = merged[-1] if merged else None
         if (
-            previous is not None
-            and adjacent
-            and previous.end in ends_at
-            and not previous.skip_reason
-            and not heading.skip_reason
-            and previous.candidate.level < heading.candidate.level
+            above is not None
+            and not (above.skip_reason or heading.skip_reason)
+            and above.candidate.level < heading.candidate.level
+            and _adjacent(blocks, above, heading)
         ):
-            label = ", ".join(part for part in (previous.title, _one_line(heading.candidate.label)) if part)
-            merged[-1] = _Heading(previous.start, heading.end, replace(heading.candidate, label=label))
+            label = ", ".join(part for part in (above.title, _one_line(heading.candidate.label)) if part)
+            merged[-1] = _Heading(above.start, heading.end, replace(heading.candidate, label=label))
         else:
             merged.append(heading)
     return merged
+
+
+def _adjacent(blocks: Sequence[Block], above: _Heading, heading: _Heading) -> bool:
+    """Say whether nothing stands between two headings."""
+    index = bisect_left(blocks, heading.start, key=lambda block: block.start)
+    return index > 0 and blocks[index - 1].end <= above.end
 
 
 def _unheaded(blocks: Sequence[Block], start: int, end: int, book_keys: frozenset[str]) -> list[Section]:

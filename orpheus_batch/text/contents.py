@@ -80,7 +80,7 @@ def _end_of_contents(blocks: Sequence[Block], candidates: Sequence[Candidate | N
     for index in range(first, len(blocks)):
         block = blocks[index]
         keys = _listed_keys(block)
-        if keys and keys & seen and block.gap_before > 1:
+        if is_contents_heading(block) or (keys & seen and block.gap_before > 1):
             return index
         if num_lines >= 2 and block.gap_before >= WIDE_GAP and not _goes_on(blocks, first, index):
             return index

@@ -59,6 +59,8 @@ def clean(source: str, start: int, end: int, line_end: str = " ") -> CleanText:
 
     def emit(piece: str, origin: int) -> None:
         nonlocal length
+        if piece[:1] == " " and pieces and pieces[-1][-1] == " ":
+            piece, origin = piece[1:], origin + 1
         if not piece:
             return
         if clean_starts[-1] + origin - source_starts[-1] != length:
@@ -73,7 +75,7 @@ def clean(source: str, start: int, end: int, line_end: str = " ") -> CleanText:
         if match["space"] is not None:
             last = next((piece for piece in reversed(pieces) if piece.strip()), " ").rstrip()[-1:]
             joint = line_end if "\n" in match["space"] and last.isalnum() else " "
-            if pieces and not pieces[-1].endswith(" "):
+            if pieces:
                 emit(joint, match.start())
         elif match["link"] is not None:
             emit(match["link"], match.start("link"))

@@ -87,10 +87,10 @@ _AND_SO_FORTH = re.compile(r"&c\b\.?")
 _NUMBER_SIGN = re.compile(r"#\s?(?=\d)|\bNos?\.\s?(?=\d)|\bno\.\s(?=\d)|№\s?(?=\d)|N°\s?(?=\d)")
 _RANGE = re.compile(r"(?<=\d)\s?[—-]\s?(?=\d)")
 _COLON = re.compile(r"(?<!\d)(\d{1,3}):(\d{1,3})(?!\d)")
-_PLAIN_FRACTION = re.compile(r"(?<![\d/])(?:(?<=\d)[- ])?(1/2|1/4|3/4|1/3|2/3)(?![\d/])")
+_PLAIN_FRACTION = re.compile(r"(?:(?<=\d)[- ]|(?<![\d/]))(1/2|1/4|3/4|1/3|2/3)(?![\d/])")
 _FRACTION_SIGNS = {"1/2": "½", "1/4": "¼", "3/4": "¾", "1/3": "⅓", "2/3": "⅔"}
 _OVER = re.compile(r"(?<=\d)/(?=\d)")
-_ELLIPSIS = re.compile(r"\.(?:\s?\.)+")
+_ELLIPSIS = re.compile(r"\.(?:\s?\.)+(\s?)(?=(\w?))")
 _DASH_AT_CLOSE = re.compile(r"\s*(?<![—-])(?:—+|-{2,})([\"')]+)(?=\s|$|[,.;:!?])")
 _DASH = re.compile(r"\s*(?:—+|-{2,}|(?<=\s)-(?=\s))(?:\s*(?:—|-{2,}|-\s))*\s*")
 _TIDY = (
@@ -103,6 +103,9 @@ _TIDY = (
     (re.compile(r"(^|\s)([\"'(]+)\s*[,;:]\s*"), r"\1\2"),
     (re.compile(r"\.{4,}"), "..."),
 )
+_FINAL = frozenset([*".!?>…。！？", ""])
+"""what an utterance may end with; the last is for a text of quotation marks alone"""
+_PUNCTUATION = frozenset(".!?,;:->…，。！？；：、—")
 _LETTER = re.compile(r"[^\W\d_]")
 
 
@@ -138,11 +141,19 @@ def end_with_stop(text: str) -> str:
     A comma, colon, semicolon or hyphen at the end gives way to the stop; a closing quotation mark stays last.
     """
     core = text.rstrip("\"' ")
-    tail = text[len(core) :]
-    if core.rstrip("\"') ")[-1:] in (".", "!", "?", ">", ""):
+    tail = text[len(core) :].strip()
+    if core.rstrip("\"') ")[-1:] in _FINAL:
         return text
     core = core.rstrip(",;:- ")
     return f"{core}.{tail}" if core else text
+
+
+def end_with_comma(text: str) -> str:
+    """Return ``text`` with a comma where no punctuation ends it: the end of a piece that goes on."""
+    core = text.rstrip("\"' ")
+    if not core or core[-1] in _PUNCTUATION:
+        return text
+    return f"{core},{text[len(core) :].strip()}"
 
 
 def _split_tags(text: str, tags: tuple[str, ...]) -> list[str]:
@@ -170,17 +181,17 @@ def _spoken(text: str, alphabet: str | None, heading: bool) -> str:
         return title_case(text) if capitals else lower_capitals(text)
     allowed = _characters(alphabet)
     if not heading and _SAFE >= set(text) <= allowed and not _WORK.search(text):
-        return text.lstrip(",;:.- ")
+        return text.lstrip(",;:.- ").rstrip(" (")
     text = read_romans(text.translate(_typography()), heading)
-    text = title_case(text) if capitals else lower_capitals(text)
     if not allowed >= set(text) <= _SAFE:
         text = _speak_symbols(text)
-    text = _ELLIPSIS.sub("... ", text)
+    text = _ELLIPSIS.sub(lambda match: "... " if match[1] or match[2] else "...", text)
     text = _DASH.sub(", ", _DASH_AT_CLOSE.sub(r",\1", text))
     text = _only(text, allowed)
+    text = title_case(text) if capitals else lower_capitals(text)
     for pattern, replacement in _TIDY:
         text = pattern.sub(replacement, text)
-    return " ".join(text.split()).lstrip(",;:.- ")
+    return " ".join(text.split()).lstrip(",;:.- ").rstrip(" (")
 
 
 def _speak_symbols(text: str) -> str:
@@ -193,7 +204,7 @@ def _speak_symbols(text: str) -> str:
         text = _NUMBER_SIGN.sub("number ", text)
         text = _COLON.sub(_clock, text)
         text = numbers_to_words(_RANGE.sub(" to ", text))
-    return text.translate(_symbols())
+    return " ".join(text.translate(_symbols()).split())
 
 
 def _clock(match: re.Match[str]) -> str:

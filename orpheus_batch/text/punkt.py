@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
 
 DATA_FILE = "english.json"
+_RUN_OF_MARKS = re.compile(r"([^\w\s])\1{3,}")
+_LONG_TOKEN = re.compile(r"\S{80,}")
 MAX_REFINE_CHARS = 400_000
 """of a long book, so much from its beginning is learned from: names and abbreviations recur"""
 
@@ -55,8 +57,17 @@ def learn(text: str) -> "PunktParameters":
     from nltk.tokenize.punkt import PunktTrainer
 
     trainer = PunktTrainer()
-    trainer.train(text.translate(FOLD_QUOTES).replace("_", ""), finalize=True)
+    trainer.train(plain_words(text), finalize=True)
     return trainer.get_params()
+
+
+def plain_words(text: str) -> str:
+    """Return ``text`` as Punkt's trainer is to see it: no curly quotes, emphasis or monstrous tokens.
+
+    NLTK's patterns take quadratic time on thousands of marks in a row, which hostile files have.
+    """
+    text = _RUN_OF_MARKS.sub(r"\1\1\1", text.translate(FOLD_QUOTES).replace("_", ""))
+    return _LONG_TOKEN.sub(" ", text)
 
 
 def is_plausible_abbreviation(word: str) -> bool:

@@ -20,6 +20,10 @@ logger = logging.getLogger(__name__)
 
 MAX_FILE_BYTES = 200 * 1024 * 1024
 """forty times Shakespeare's complete works"""
+MAX_WESTERN_ACCENTS = 0.12
+"""share of characters beyond ASCII; French, which has most, has about 0.04, Russian in cp1251 0.8"""
+MAX_ODD_SYMBOLS = 0.02
+"""share of those that are symbols or capitals between letters; Polish in cp1250, read as cp1252, has 0.3"""
 MAX_NAME_CHARS = 80
 """a longer line after "by" is no author"""
 MARKDOWN_SUFFIXES = frozenset({".md", ".markdown", ".mdown", ".mkd"})
@@ -33,6 +37,9 @@ _BOMS = (
 )
 _LINE_ENDS = re.compile("\r\n?|\u2028|\u2029")
 _FRONT_MATTER = re.compile(r"---\n(.*?\n)(?:---|\.\.\.)\n+", re.DOTALL)
+_SYMBOL_IN_WORD = re.compile(
+    r"(?<=[^\W\d_])[¡¢£¤¥¦§¨©ª¬®¯°±²³´µ¶·¸¹º¼½¾¿×÷€‚ƒ„†‡ˆ‰˜™](?=[^\W\d_])|(?<=[a-z])[À-ÖØ-ÞŠŽŸ](?=[^A-Z])"
+)
 _BRACKETED_TITLE = re.compile(r"\[(.{1,200}?),? by ([^\]]{1,80}?)(?:,? \(?\d{4}\)?)?\]")
 _BY = re.compile(r"(?:by|BY|By)\b[ :]*(.*)")
 _FRONT_FIELD = re.compile(r"^(title|author|language|lang):[ \t]*[\"']?(.*?)[\"']?[ \t]*$", re.MULTILINE)
@@ -126,6 +133,8 @@ def _names_on_title_page(page: str) -> tuple[str, str]:
     ]
     if not lines:
         return "", ""
+    if lines[0].startswith("# "):
+        return lines[0][2:].strip(), ""
     bracketed = _BRACKETED_TITLE.fullmatch(lines[0])
     if bracketed:
         return bracketed[1].rstrip(", "), bracketed[2]
@@ -219,7 +228,19 @@ def _widen(name: str) -> str:
 
 
 def _guess_encoding(data: bytes) -> str:
-    """Return a character set that fits, by its statistics, or an empty string."""
+    """Return a character set that fits, by its statistics, or an empty string.
+
+    The detector takes a page of English with two accents for Polish, so Western text is looked for first: few
+    letters beyond ASCII, and hardly a symbol or a capital inside a word.
+    """
+    try:
+        western = data.decode("cp1252")
+    except UnicodeDecodeError:
+        western = ""
+    beyond = sum(character > "\x7f" for character in western)
+    odd = len(_SYMBOL_IN_WORD.findall(western))
+    if beyond and beyond < MAX_WESTERN_ACCENTS * len(western) and odd < MAX_ODD_SYMBOLS * beyond:
+        return "cp1252"
     from charset_normalizer import from_bytes
 
     best = from_bytes(data).best()

@@ -17,7 +17,7 @@ from orpheus_batch.config import PauseConfig
 from orpheus_batch.data import Book, Boundary, Chapter, ChapterPlan, Sampling, Segment, Sentence, SkippedSpan
 from orpheus_batch.errors import ConfigError, CoverageError
 from orpheus_batch.text.clauses import cut_points
-from orpheus_batch.text.normalize import end_with_stop, normalize
+from orpheus_batch.text.normalize import end_with_comma, end_with_stop, normalize
 from orpheus_batch.text.split import SCENE_BREAK, SentenceSplitter
 from orpheus_batch.voices import ModelPack
 
@@ -213,10 +213,11 @@ def _speak(sentence: Sentence, source: str, pack: ModelPack, max_chars: int, hea
         last = number == len(parts) - 1
         boundary = sentence.boundary if last else Boundary.CLAUSE
         reason = "" if spoken else "no pronounceable characters"
-        text = spoken if last or not spoken[-1:].isalnum() else f"{spoken},"
-        if len(text) > max_chars:
-            text, reason = "", f"a word longer than {max_chars} characters"
-        pieces.append(_Piece(text, starts[number], starts[number + 1], boundary, reason, heading))
+        if len(spoken) > max_chars:
+            reason = f"a word longer than {max_chars} characters"
+        pieces.append(
+            _Piece("" if reason else spoken, starts[number], starts[number + 1], boundary, reason, heading)
+        )
     return pieces
 
 
@@ -224,7 +225,7 @@ def _spoken_parts(text: str, pack: ModelPack, max_chars: int, heading: bool) -> 
     """Cut ``text`` until every part is spoken in ``max_chars`` characters, or is one word.
 
     Returns:
-        Where each part begins, and its spoken form; a comma that it may yet need is allowed for.
+        Where each part begins, and its spoken form, with punctuation at its end.
     """
     parts = []
     stack = [(0, len(text))]
@@ -232,10 +233,8 @@ def _spoken_parts(text: str, pack: ModelPack, max_chars: int, heading: bool) -> 
         first, last = stack.pop()
         part = text[first:last]
         spoken = normalize(part, alphabet=pack.alphabet, tags=pack.tags, heading=heading)
-        if last == len(text):
-            spoken = end_with_stop(spoken)
-        needs_comma = last < len(text) and spoken[-1:].isalnum()
-        if len(spoken) + needs_comma > max_chars:
+        spoken = end_with_stop(spoken) if last == len(text) else end_with_comma(spoken)
+        if len(spoken) > max_chars:
             size = len(part.strip())
             cuts = cut_points(part, max(1, min((max_chars - 1) * size // len(spoken), size - 1)))
             if cuts:

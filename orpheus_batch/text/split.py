@@ -4,7 +4,6 @@ A chapter is cut into paragraphs first, and sentences are looked for only inside
 paragraph's end, and a mere line wrap can't end one. Voices and lengths are not known here.
 """
 
-import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,6 +24,9 @@ SCENE_BREAK = "scene break"
 DEFAULT_WIDTH = 72
 EARLY_END_CHARS = 12
 """a line that ends this much before the margin, its next word included, was ended on purpose"""
+NARROW = 0.6
+"""lines shorter than this share of the margin, on average, are no wrapped prose"""
+_MOST = 0.6
 MAX_NOTE_BLOCKS = 40
 """paragraphs that one bracketed note may run over"""
 
@@ -179,18 +181,19 @@ class SentenceSplitter:
     def _is_verse(self, block: Block) -> bool:
         """Say whether lines end on purpose: well before the margin, and the next one begins with a capital."""
         lines = block.lines
-        early = capital = 0
-        for line, after in itertools.pairwise(lines):
-            first_word = after.text.split(maxsplit=1)[0]
-            used = line.indent + len(line.text) + 1 + len(first_word)
+        widths = [line.indent + len(line.text) for line in lines]
+        early = capital = filled = 0
+        for width, after in zip(widths, lines[1:], strict=False):
+            used = width + 1 + len(after.text.split(maxsplit=1)[0])
             early += used + EARLY_END_CHARS <= self._width
-            initial = next((c for c in after.text if c.isalnum()), "a")
+            filled += used > max(widths)
+            initial = next((character for character in after.text if character.isalnum()), "a")
             capital += not initial.islower()
         breaks = len(lines) - 1
-        if early * 10 < breaks * 6:
+        if early < _MOST * breaks:
             return False
-        mean = sum(line.indent + len(line.text) for line in lines[:-1]) / breaks
-        return capital * 10 >= breaks * 6 or mean < 0.6 * self._width
+        narrow = sum(widths[:-1]) < NARROW * self._width * breaks
+        return capital >= _MOST * breaks or (narrow and filled < _MOST * breaks)
 
 
 def _skip_reason(block: Block) -> str:
