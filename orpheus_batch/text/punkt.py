@@ -7,6 +7,7 @@ names) is in `orpheus_batch.text.boundaries`.
 
 import json
 import re
+from collections import Counter
 from functools import lru_cache
 from importlib import resources
 from typing import TYPE_CHECKING
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
     from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
 
 DATA_FILE = "english.json"
+MIN_ABBREVIATED = 5
+MIN_RATIO = 0.9
+_WORD_AND_STOP = re.compile(r"([^\W\d_]+)(\.?)")
+_LETTERS_AND_STOPS = re.compile(r"[^\W\d_](?:\.[^\W\d_]{1,3})*")
+_SHORT_WORD = re.compile(r"[^\W\d_]{2,6}")
 _RUN_OF_MARKS = re.compile(r"([^\w\s])\1{3,}")
 _LONG_TOKEN = re.compile(r"\S{80,}")
 MAX_REFINE_CHARS = 400_000
@@ -44,7 +50,7 @@ def load_tokenizer(book_text: str = "") -> "PunktSentenceTokenizer":
         parameters.add_ortho_context(word, flags)
     if book_text:
         learned = learn(book_text[:MAX_REFINE_CHARS])
-        parameters.abbrev_types |= {word for word in learned.abbrev_types if is_plausible_abbreviation(word)}
+        parameters.abbrev_types |= learned.abbrev_types
         parameters.collocations |= learned.collocations
         parameters.sent_starters |= learned.sent_starters
         for word, flags in learned.ortho_context.items():
@@ -53,12 +59,30 @@ def load_tokenizer(book_text: str = "") -> "PunktSentenceTokenizer":
 
 
 def learn(text: str) -> "PunktParameters":
-    """Train Punkt on ``text`` without supervision and return what it found."""
+    """Train Punkt on ``text`` without supervision and return what it found.
+
+    Abbreviations that are words are taken out again: Punkt takes "tea" for one where tea is drunk at the
+    end of three sentences. A word is believed to be an abbreviation if nine of ten times, and five times at
+    least, a full stop follows it.
+    """
     from nltk.tokenize.punkt import PunktTrainer
 
+    plain = plain_words(text)
     trainer = PunktTrainer()
-    trainer.train(plain_words(text), finalize=True)
-    return trainer.get_params()
+    trainer.train(plain, finalize=True)
+    parameters = trainer.get_params()
+    stops: Counter[str] = Counter()
+    totals: Counter[str] = Counter()
+    for word, stop in _WORD_AND_STOP.findall(plain):
+        totals[word.lower()] += 1
+        stops[word.lower()] += bool(stop)
+    parameters.abbrev_types = {
+        word
+        for word in parameters.abbrev_types
+        if _LETTERS_AND_STOPS.fullmatch(word)
+        or (_SHORT_WORD.fullmatch(word) and stops[word] >= max(MIN_ABBREVIATED, MIN_RATIO * totals[word]))
+    }
+    return parameters
 
 
 def plain_words(text: str) -> str:
@@ -68,11 +92,6 @@ def plain_words(text: str) -> str:
     """
     text = _RUN_OF_MARKS.sub(r"\1\1\1", text.translate(FOLD_QUOTES).replace("_", ""))
     return _LONG_TOKEN.sub(" ", text)
-
-
-def is_plausible_abbreviation(word: str) -> bool:
-    """Say whether a type that Punkt took for an abbreviation may be one: a few letters, no numeral."""
-    return bool(re.fullmatch(r"[^\W\d_]{1,5}(?:\.[^\W\d_]{1,3})*", word))
 
 
 @lru_cache(maxsize=1)
