@@ -44,7 +44,8 @@ def test_paged_attention_equals_plain_attention(tokens_per_block):
     lengths = [1, 40, 9, 23]
     tables = BlockTables(4, 200, tokens_per_block)
     cache = PagedCache(1, NUM_KV_HEADS, HEAD_DIM, 200, tokens_per_block, CPU, torch.float32)
-    cache._pools[0].fill_(torch.nan)  # what fresh memory may hold must not be seen
+    cache._keys.fill_(torch.nan)  # what fresh memory may hold must not be seen
+    cache._values.fill_(torch.nan)
     sequences = [random(length, 2, NUM_KV_HEADS, HEAD_DIM, seed=length) for length in lengths]
     query = random(4, NUM_HEADS, HEAD_DIM)
     for num_tokens in range(1, 48):  # block by block, so that the slots' blocks are mixed

@@ -1,8 +1,6 @@
 """The embedded engine: continuous batching over a paged cache, a frame at a time.
 
-One frame is seven equal steps for all running slots. The host looks once a frame: at the start it pulls and
-admits requests and writes their prompts into the cache, at the end it takes the frame's tokens, ends the
-sequences that stopped and lets others move into their slots. Between, everything is tensors.
+Once a frame requests are pulled and admitted, the lanes run, and what ended is yielded.
 
 A prompt's last token is not part of its prefill: it is the first token that decoding takes, so a sequence's
 first step is like every other. See ``docs/engine.md``.
@@ -11,23 +9,22 @@ first step is like every other. See ``docs/engine.md``.
 import logging
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from pathlib import Path
+from threading import Barrier
 
-import numpy as np
 import torch
 
 from orpheus_batch.data import TokenRequest, TokenStream
-from orpheus_batch.engine.torch.blocks import BlockTables
+from orpheus_batch.engine.torch.lane import Lane, LaneStats
 from orpheus_batch.engine.torch.model import Llama
 from orpheus_batch.engine.torch.paged_cache import PagedCache
-from orpheus_batch.engine.torch.sampler import apply_repetition_penalty_, sample
-from orpheus_batch.engine.torch.scheduler import Scheduler
-from orpheus_batch.engine.torch.state import SlotState
+from orpheus_batch.engine.torch.scheduler import Scheduler, Sequence
 from orpheus_batch.engine.torch.weights import LlamaConfig, load_weights, read_config
 from orpheus_batch.errors import EngineError
 from orpheus_batch.tokens import TokenLayout
-from orpheus_batch.units import TOKENS_PER_FRAME, format_bytes
+from orpheus_batch.units import format_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -39,28 +36,28 @@ _CPU_TOKENS_PER_SLOT = 4_096
 _CUDA_TOKENS_PER_SLOT = 1_024
 """a prompt of 100 tokens and 11 s of speech, at the cap"""
 _LOOK_AHEAD_BATCHES = 4
-_MAX_PREFILL_TOKENS = 8_192
-"""prompts written in one go; bounds the memory of their activations"""
+_MAX_CPU_LANES = 4
+"""more would wait for each other's Python"""
 _IDLE_SLEEP_S = 0.005
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class EngineStats:
     """What an engine has done since it was made."""
 
-    num_streams: int = 0
-    """finished, errors included"""
-    num_generated_tokens: int = 0
-    """audio tokens in finished frames, of running sequences too"""
-    num_prefill_tokens: int = 0
-    num_frames: int = 0
-    """frames of the whole batch; each is seven steps"""
-    num_slot_frames: int = 0
-    """frames summed over slots; over ``num_frames`` it is the mean batch size"""
-    peak_num_blocks: int = 0
-    """most KV blocks ever in use"""
-    prefill_s: float = 0.0
-    decode_s: float = 0.0
+    num_streams: int
+    """ended, errors included"""
+    num_generated_tokens: int
+    """audio tokens of all streams that ended"""
+    num_prefill_tokens: int
+    mean_batch_size: float
+    """slots in use, averaged over frames"""
+    peak_num_blocks: int
+    """most KV blocks ever in use in one lane"""
+    busy_s: float
+    """time in the engine; the caller's own between streams is not in it"""
+    prefill_share: float
+    """of the lanes' time, spent on prompts"""
 
 
 class TorchEngine:
@@ -95,8 +92,6 @@ class TorchEngine:
         Raises:
             EngineError: The model can't be loaded, or there is no such device, or no room for the cache.
         """
-        if num_threads is not None:
-            torch.set_num_threads(num_threads)
         self._device = _resolve_device(device)
         self._dtype = _resolve_precision(precision, self._device)
         self._layout = layout
@@ -104,33 +99,55 @@ class TorchEngine:
         weights = load_weights(model_dir, self._config, layout, self._device, self._dtype)
         self._num_parameters = _num_parameters(self._config)
         self._model: Llama | None = Llama(self._config, weights)
+        self._num_threads = num_threads or torch.get_num_threads()
         self._tokens_per_block = tokens_per_block
-        self._max_batch_size, self._num_blocks = self._budget(max_batch_size, kv_cache_gb)
-        self._cache: PagedCache | None = self._make_cache()
-        self._stats = EngineStats()
+        self._max_batch_size, num_blocks = self._budget(max_batch_size, kv_cache_gb)
+        num_lanes = 1
+        if self._device.type == "cpu":
+            num_lanes = min(self._num_threads, _MAX_CPU_LANES, self._max_batch_size, num_blocks)
+        self._lane_sizes = [(self._max_batch_size + i) // num_lanes for i in reversed(range(num_lanes))]
+        self._caches = [self._make_cache(num_blocks // num_lanes) for _ in range(num_lanes)]
+        self._lane_stats = [LaneStats() for _ in range(num_lanes)]
+        self._workers = _workers(num_lanes, self._num_threads) if self._device.type == "cpu" else None
+        self._num_streams = self._num_generated_tokens = 0
+        self._busy_s = 0.0
         self._generating = False
         logger.info("%s", self.describe())
 
     def describe(self) -> str:
         """Return one line for people: device, precision, batch and KV budget."""
-        where = f"{self._device} ({torch.get_num_threads()} threads)"
+        where = f"{self._device} ({self._num_threads} threads, {len(self._lane_sizes)} lanes)"
         if self._device.type == "cuda":
             where = f"{self._device} ({torch.cuda.get_device_name(self._device)})"
-        tokens = self._num_blocks * self._tokens_per_block
+        tokens = sum(cache.num_blocks for cache in self._caches) * self._tokens_per_block
         dtype = str(self._dtype).removeprefix("torch.")
         return (
-            f"Llama of {self._num_parameters / 1e6:.0f} M parameters, {dtype} on {where}, up to "
+            f"Llama of {self._num_parameters / 1e6:.1f} M parameters, {dtype} on {where}, up to "
             f"{self._max_batch_size} sequences together, KV cache of {tokens:,} tokens "
             f"({format_bytes(tokens * self._config.kv_bytes_per_token(self._dtype))})"
         )
 
     def stats(self) -> EngineStats:
-        """Return a copy of the counters so far."""
-        return replace(self._stats)
+        """Return the counters so far."""
+        lanes = self._lane_stats
+        num_frames = max(lane.num_frames for lane in lanes)
+        lane_s = sum(lane.prefill_s + lane.decode_s for lane in lanes)
+        return EngineStats(
+            num_streams=self._num_streams,
+            num_generated_tokens=self._num_generated_tokens,
+            num_prefill_tokens=sum(lane.num_prefill_tokens for lane in lanes),
+            mean_batch_size=sum(lane.num_slot_frames for lane in lanes) / max(1, num_frames),
+            peak_num_blocks=max(lane.peak_num_blocks for lane in lanes),
+            busy_s=self._busy_s,
+            prefill_share=sum(lane.prefill_s for lane in lanes) / max(lane_s, 1e-9),
+        )
 
     def close(self) -> None:
-        """Free model and cache."""
-        self._model = self._cache = None
+        """Free model, cache and threads."""
+        self._model = None
+        self._caches = []
+        if self._workers is not None:
+            self._workers.shutdown()
 
     def generate(self, requests: Iterable[TokenRequest | None]) -> Iterator[TokenStream]:
         """Generate one stream for each request; see `orpheus_batch.engine.base.Engine`.
@@ -148,7 +165,7 @@ class TorchEngine:
         self._generating = True
         try:
             # inference mode is entered in each step, not here: it would leak to whoever pulls the streams
-            yield from _Run(self).streams(iter(requests))
+            yield from self._streams(iter(requests))
         finally:
             self._generating = False
 
@@ -176,164 +193,88 @@ class TorchEngine:
             )
         return batch_size, num_blocks
 
-    def _make_cache(self) -> PagedCache:
+    def _make_cache(self, num_blocks: int) -> PagedCache:
         config = self._config
         return PagedCache(
             num_layers=config.num_layers,
             num_kv_heads=config.num_kv_heads,
             head_dim=config.head_dim,
-            num_blocks=self._num_blocks,
+            num_blocks=num_blocks,
             tokens_per_block=self._tokens_per_block,
             device=self._device,
             dtype=self._dtype,
         )
 
-
-class _Run:
-    """One call of `TorchEngine.generate`: empty slots at its start, nothing left at its end."""
-
-    def __init__(self, engine: TorchEngine):
-        self._device = engine._device
-        self._layout = engine._layout
-        self._model = engine._model
-        self._cache = engine._cache
-        self._stats = engine._stats
-        self._tables = BlockTables(engine._max_batch_size, engine._num_blocks, engine._tokens_per_block)
-        self._state = SlotState(engine._max_batch_size, engine._layout, engine._device)
-        self._scheduler = Scheduler(
-            max_batch_size=engine._max_batch_size,
-            num_blocks=engine._num_blocks,
-            tokens_per_block=engine._tokens_per_block,
-            max_positions=engine._config.max_position_embeddings,
-            look_ahead=_LOOK_AHEAD_BATCHES * engine._max_batch_size,
+    def _streams(self, requests: Iterator[TokenRequest | None]) -> Iterator[TokenStream]:
+        """Run from empty slots until the requests have ended and all are answered."""
+        scheduler = Scheduler(
+            lane_sizes=self._lane_sizes,
+            num_blocks=self._caches[0].num_blocks,
+            tokens_per_block=self._tokens_per_block,
+            max_positions=self._config.max_position_embeddings,
+            look_ahead=_LOOK_AHEAD_BATCHES * self._max_batch_size,
         )
-
-    def streams(self, requests: Iterator[TokenRequest | None]) -> Iterator[TokenStream]:
-        """Run until the requests have ended and all are answered."""
-        scheduler = self._scheduler
+        lanes = [
+            Lane(self._model, cache, self._layout, size, stats)
+            for cache, size, stats in zip(self._caches, self._lane_sizes, self._lane_stats, strict=True)
+        ]
         while True:
             for stream in scheduler.pull(requests):
-                self._stats.num_streams += 1
+                self._num_streams += 1
                 yield stream
-            self._admit()
-            if scheduler.running:
-                self._decode_frame()
-                for stream in self._collect():
-                    self._stats.num_streams += 1
-                    yield stream
-            elif scheduler.exhausted:
-                return
-            else:
+            began = time.perf_counter()
+            joining = scheduler.admit([lane.running for lane in lanes])
+            busy = [(lane, new) for lane, new in zip(lanes, joining, strict=True) if lane.running or new]
+            if not busy:
+                if scheduler.exhausted:
+                    return
                 time.sleep(_IDLE_SLEEP_S)
-
-    def _admit(self) -> None:
-        """Fill free slots and write the prompts of the newcomers into the cache."""
-        start = len(self._scheduler.running)
-        admitted = self._scheduler.admit()
-        if not admitted:
-            return
-        began = time.perf_counter()
-        self._grow(start)
-        self._state.fill(start, [sequence.request for sequence in admitted])
-        group, num_tokens = [], 0
-        for slot, sequence in enumerate(admitted, start):
-            if group and num_tokens + sequence.num_cached_tokens > _MAX_PREFILL_TOKENS:
-                self._prefill(group)
-                group, num_tokens = [], 0
-            if sequence.num_cached_tokens > 0:
-                group.append((slot, sequence.request.prompt_token_ids[:-1]))
-                num_tokens += sequence.num_cached_tokens
-        if group:
-            self._prefill(group)
-        self._stats.prefill_s += time.perf_counter() - began
-
-    def _grow(self, start: int) -> None:
-        """Give slots from ``start`` on the blocks that they need up to the end of the next frame."""
-        for slot in range(start, len(self._scheduler.running)):
-            needed = self._scheduler.running[slot].num_cached_tokens + TOKENS_PER_FRAME
-            self._tables.grow(slot, needed)
-        self._cache.use_blocks(self._tables.allocator.high_water)
-
-    @torch.inference_mode()
-    def _prefill(self, prompts: list[tuple[int, tuple[int, ...]]]) -> None:
-        """Write prompts, each less its last token, into the blocks of their slots."""
-        size = self._tables.tokens_per_block
-        lengths = [len(prompt) for _, prompt in prompts]
-        token_ids = np.concatenate([prompt for _, prompt in prompts])
-        positions = np.concatenate([np.arange(length) for length in lengths])
-        blocks = self._tables.table[np.repeat([slot for slot, _ in prompts], lengths), positions // size]
-        self._model.prefill(
-            torch.from_numpy(token_ids).to(self._device),
-            lengths,
-            torch.from_numpy(blocks).to(self._device),
-            torch.from_numpy(positions % size).to(self._device),
-            self._cache,
-        )
-        self._stats.num_prefill_tokens += len(token_ids)
-
-    @torch.inference_mode()
-    def _decode_frame(self) -> None:
-        """Give every running slot one frame."""
-        began = time.perf_counter()
-        running, state = self._scheduler.running, self._state
-        num_slots = len(running)
-        self._grow(0)
-        self._cache.move_blocks(*self._tables.compact())
-        plan = self._cache.plan_frame(self._tables, num_slots)
-
-        settings = [sequence.request.sampling for sequence in running]
-        penalized = any(s.repetition_penalty != 1.0 for s in settings)
-        sampled = any(s.temperature != 0.0 for s in settings)
-        top_p = state.top_p[:num_slots] if any(s.top_p < 1.0 for s in settings) else None
-        stop_illegal = state.num_frames[:num_slots] < state.stop_from_frame[:num_slots]
-        noise = state.noise(num_slots) if sampled else None
-
-        for position in range(TOKENS_PER_FRAME):
-            positions = state.position[:num_slots]
-            step = self._cache.plan_step(plan, positions)
-            hidden = self._model.decode(state.last_token[:num_slots], positions, self._cache, plan, step)
-            logits = self._model.logits(hidden, position)
-            if penalized:
-                codes = logits[:, 1:] if position == 0 else logits
-                seen, penalty = state.seen[:num_slots, position], state.repetition_penalty[:num_slots]
-                apply_repetition_penalty_(codes, seen, penalty)
-            if position == 0:
-                logits[:, 0].masked_fill_(stop_illegal, -torch.inf)
-            if sampled:
-                choice = sample(logits, state.temperature[:num_slots], top_p, noise[:, position])
-            else:
-                choice = logits.argmax(-1)
-            state.accept(position, choice)
-        state.num_frames[:num_slots] += 1
-
-        self._stats.num_frames += 1
-        self._stats.num_slot_frames += num_slots
-        self._stats.peak_num_blocks = max(self._stats.peak_num_blocks, self._tables.allocator.peak_num_used)
-        self._stats.decode_s += time.perf_counter() - began
-
-    @torch.inference_mode()
-    def _collect(self) -> list[TokenStream]:
-        """Take the frame's tokens to the host and end the sequences that are done."""
-        running = self._scheduler.running
-        frames = self._state.frame[: len(running)].cpu().numpy()
-        finished, streams = [], []
-        for slot, (sequence, frame) in enumerate(zip(running, frames, strict=True)):
-            if frame[0] == self._layout.stop_id:
-                streams.append(sequence.stream("stop"))
-                finished.append(slot)
                 continue
-            sequence.append(frame)
-            self._stats.num_generated_tokens += TOKENS_PER_FRAME
-            if sequence.num_frames == sequence.max_frames:
-                streams.append(sequence.stream("length"))
-                finished.append(slot)
-        for slot in reversed(finished):
-            self._tables.release(slot)
-            last = self._scheduler.remove(slot)
-            if last != slot:
-                self._tables.move(last, slot)
-                self._state.move(last, slot)
-        return streams
+            self._run_frame(busy)
+            streams = [stream for lane, _ in busy for stream in lane.collect()]
+            self._busy_s += time.perf_counter() - began
+            for stream in streams:
+                self._num_streams += 1
+                self._num_generated_tokens += len(stream.token_ids)
+                yield stream
+
+    def _run_frame(self, busy: list[tuple[Lane, list[Sequence]]]) -> None:
+        """Let each lane go through a frame, all at once, and wait for them."""
+        if self._workers is None:
+            for lane, joining in busy:
+                lane.run_frame(joining)
+            return
+        frames = [self._workers.submit(lane.run_frame, joining) for lane, joining in busy]
+        try:
+            for frame in frames:
+                frame.result()
+        finally:
+            # whatever ended the wait, Ctrl-C for one: no lane may go on behind the back of the next run
+            wait(frames)
+
+
+def _workers(num_lanes: int, num_threads: int) -> ThreadPoolExecutor:
+    """Return one worker a lane, each with its share of the threads.
+
+    torch keeps the number for each thread that calls it, but setting it also sets what other threads start
+    from; so it is put back once all workers have theirs.
+    """
+    before = torch.get_num_threads()
+    workers = ThreadPoolExecutor(
+        num_lanes, "lane", initializer=_use_threads, initargs=(max(1, num_threads // num_lanes),)
+    )
+    started = Barrier(num_lanes + 1)
+    for _ in range(num_lanes):
+        workers.submit(started.wait)
+    started.wait()
+    torch.set_num_threads(before)
+    return workers
+
+
+def _use_threads(num_threads: int) -> None:
+    """Let the calling thread's operations use so many threads."""
+    torch.set_num_threads(num_threads)
+    torch.get_num_threads()  # the first call in a thread takes over the number of the process: have it now
 
 
 def _resolve_device(name: str) -> torch.device:

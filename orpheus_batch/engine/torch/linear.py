@@ -1,4 +1,4 @@
-"""One matrix product, in the fastest form that the machine has.
+"""Matrix products, in the fastest form that the machine has.
 
 On a CPU the weight is kept in oneDNN's blocked layout, as ``torch.compile`` would have it: the product is the
 same in exact float32, a quarter faster for a batch and twice as fast for a few rows, because nothing is
@@ -8,11 +8,15 @@ torch; where they are missing or do not work, the plain product takes their plac
 
 from functools import cache
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
 _PACKED_FOR_ROWS = 64
 """the layout is chosen for about so many rows; any number may be multiplied, and measured no slower"""
+
+_MAX_THREADS_FOR_NUMPY = 4
+"""numpy multiplies small matrices on one core; with more of them torch's own product catches up"""
 
 
 class Linear:
@@ -29,6 +33,25 @@ class Linear:
         if self._packed:
             return torch.ops.mkldnn._linear_pointwise(x, self._weight, self._bias, "none", [], "")
         return F.linear(x, self._weight, self._bias)
+
+
+def multiply_pairs(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """Return the product of each pair of many small matrices.
+
+    On a CPU with few cores it is numpy's, whose OpenBLAS has kernels for small matrices: on one core more than
+    twice as fast as torch's MKL on two, for the three rows that share a head of keys.
+
+    Args:
+        left: [pairs, rows, inner].
+        right: [pairs, inner, columns].
+
+    Returns:
+        [pairs, rows, columns].
+    """
+    plain = left.device.type != "cpu" or left.dtype != torch.float32
+    if plain or torch.get_num_threads() > _MAX_THREADS_FOR_NUMPY:
+        return torch.bmm(left, right)
+    return torch.from_numpy(np.matmul(left.numpy(), right.numpy()))
 
 
 @cache

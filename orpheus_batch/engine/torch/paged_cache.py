@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 
 from orpheus_batch.engine.torch.blocks import BlockTables
+from orpheus_batch.engine.torch.linear import multiply_pairs
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,13 +64,15 @@ class PagedCache:
         device: torch.device,
         dtype: torch.dtype,
     ):
-        self.num_kv_heads = num_kv_heads
+        self.num_blocks = num_blocks
         self.tokens_per_block = tokens_per_block
+        self.device = device
+        self._num_kv_heads = num_kv_heads
         # On CPU untouched pages take no memory: it grows with the blocks that are really used.
-        shape = (2, num_blocks, num_kv_heads, tokens_per_block, head_dim)
-        self._pools = [torch.empty(shape, device=device, dtype=dtype) for _ in range(num_layers)]
+        shape = (num_layers, num_blocks, num_kv_heads)
+        self._keys = torch.empty(*shape, head_dim, tokens_per_block, device=device, dtype=dtype)
+        self._values = torch.empty(*shape, tokens_per_block, head_dim, device=device, dtype=dtype)
         self._num_clean_blocks = 0
-        self._device = device
         self._cells = torch.arange(tokens_per_block, device=device)
 
     def use_blocks(self, num_blocks: int) -> None:
@@ -78,7 +81,7 @@ class PagedCache:
         Cells not yet written are masked, but their weight of 0 times whatever memory held, NaN for one, would
         not be 0.
         """
-        for pool in self._pools:
+        for pool in (self._keys, self._values):
             pool[:, self._num_clean_blocks : num_blocks] = 0
         self._num_clean_blocks = max(self._num_clean_blocks, num_blocks)
 
@@ -111,8 +114,8 @@ class PagedCache:
         """
         block = plan.table.gather(1, (positions // self.tokens_per_block)[:, None]).squeeze(1)
         visible = plan.cell_positions <= positions.index_select(0, plan.owner)[:, None]
-        bias = torch.zeros_like(visible, dtype=self._pools[0].dtype).masked_fill_(~visible, -torch.inf)
-        bias = bias.repeat_interleave(self.num_kv_heads, dim=0).unsqueeze(1)
+        bias = torch.zeros_like(visible, dtype=self._keys.dtype).masked_fill_(~visible, -torch.inf)
+        bias = bias.repeat_interleave(self._num_kv_heads, dim=0).unsqueeze(1)
         return StepPlan(block=block, cell=positions % self.tokens_per_block, bias=bias)
 
     def write(self, layer: int, block: torch.Tensor, cell: torch.Tensor, kv: torch.Tensor) -> None:
@@ -124,14 +127,15 @@ class PagedCache:
             cell: int64 [n].
             kv: [n, 2, kv_heads, head_dim], keys then values.
         """
-        self._pools[layer][:, block, :, cell] = kv
+        self._keys[layer][block, :, :, cell] = kv[:, 0]
+        self._values[layer][block, :, cell] = kv[:, 1]
 
     def move_blocks(self, sources: list[int], targets: list[int]) -> None:
         """Copy blocks of all layers; no block may be in both lists."""
         if not sources:
             return
         source, target = (self._tensor(np.asarray(blocks)) for blocks in (sources, targets))
-        for pool in self._pools:
+        for pool in (self._keys, self._values):
             pool[:, target] = pool[:, source]
 
     def attend(self, layer: int, query: torch.Tensor, plan: BlockPlan, step: StepPlan) -> torch.Tensor:
@@ -147,19 +151,17 @@ class PagedCache:
             [n, heads * head_dim].
         """
         num_slots, num_heads, head_dim = query.shape
-        num_pairs = plan.num_blocks * self.num_kv_heads
-        keys, values = (
-            part[: plan.num_blocks].view(num_pairs, self.tokens_per_block, head_dim)
-            for part in self._pools[layer]
-        )
-        queries = query.reshape(num_slots, -1).index_select(0, plan.owner).view(num_pairs, -1, head_dim)
-        scores = torch.baddbmm(step.bias, queries, keys.mT, alpha=head_dim**-0.5).float()
+        num_pairs = plan.num_blocks * self._num_kv_heads
+        keys = self._keys[layer, : plan.num_blocks].view(num_pairs, head_dim, -1)
+        values = self._values[layer, : plan.num_blocks].view(num_pairs, -1, head_dim)
+        queries = (query.reshape(num_slots, -1) * head_dim**-0.5).index_select(0, plan.owner)
+        scores = multiply_pairs(queries.view(num_pairs, -1, head_dim), keys).float().add_(step.bias)
 
         block_peak = scores.amax(-1).view(plan.num_blocks, num_heads)
         peak = block_peak.index_select(0, plan.table.flatten()).view(num_slots, -1, num_heads).amax(1)
         weights = scores.sub_(peak.index_select(0, plan.owner).view(num_pairs, -1, 1)).exp_()
         weight_sum = self._sum_over_blocks(plan, weights.sum(-1).view(plan.num_blocks, num_heads))
-        partial = torch.bmm(weights.to(values.dtype), values).view(plan.num_blocks, -1)
+        partial = multiply_pairs(weights.to(values.dtype), values).view(plan.num_blocks, -1)
         attended = self._sum_over_blocks(plan, partial).view(query.shape)
         return attended.div_(weight_sum.unsqueeze(-1)).view(num_slots, -1)
 
@@ -168,4 +170,4 @@ class PagedCache:
         return F.embedding_bag(plan.blocks, values, plan.offsets, mode="sum")
 
     def _tensor(self, array: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(array).to(self._device)
+        return torch.from_numpy(array).to(self.device)

@@ -11,6 +11,7 @@ that memory is flat and early segments finish early; and no request is overtaken
 """
 
 from collections.abc import Iterator
+from collections.abc import Sequence as Many
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -28,7 +29,7 @@ class Sequence:
     max_frames: int
     """it ends here if it has not stopped before"""
     reserved_blocks: int
-    """counted against the budget until it ends"""
+    """counted against its lane's budget until it ends"""
     num_frames: int = 0
     """finished so far"""
     token_ids: np.ndarray = field(init=False)
@@ -64,26 +65,23 @@ class _Waiting:
 
 
 class Scheduler:
-    """Pulls requests, orders them, and keeps the budget."""
+    """Pulls requests, orders them, and keeps the budget of each lane."""
 
     def __init__(
-        self, max_batch_size: int, num_blocks: int, tokens_per_block: int, max_positions: int, look_ahead: int
+        self, lane_sizes: Many[int], num_blocks: int, tokens_per_block: int, max_positions: int, look_ahead: int
     ):
         """Make an empty one.
 
         Args:
-            max_batch_size: Sequences that run together.
-            num_blocks: KV budget.
+            lane_sizes: Most sequences of each lane.
+            num_blocks: KV budget of each lane.
             tokens_per_block: Size of a block.
             max_positions: Longest sequence the model takes, prompt included, in tokens.
             look_ahead: Most requests held waiting.
         """
-        self.running: list[Sequence] = []
-        """by slot; slots 0..len-1 are in use"""
-        self.num_reserved_blocks = 0
         self.exhausted = False
         """the requests have ended"""
-        self._max_batch_size = max_batch_size
+        self._lane_sizes = lane_sizes
         self._num_blocks = num_blocks
         self._tokens_per_block = tokens_per_block
         self._max_positions = max_positions
@@ -114,33 +112,37 @@ class Scheduler:
             if error:
                 yield token_stream(request, np.empty(0, dtype=np.int32), "error", error)
 
-    def admit(self) -> list[Sequence]:
-        """Move waiting requests into free slots while the budget lasts; return those moved, in slot order."""
-        admitted = []
-        while self._waiting and len(self.running) < self._max_batch_size:
-            index = self._next_index()
-            sequence = self._waiting[index].sequence
-            # it is not passed over for a shorter one: it would never find room
-            if self.num_reserved_blocks + sequence.reserved_blocks > self._num_blocks:
-                break
-            del self._waiting[index]
-            self._num_admitted += 1
-            self.num_reserved_blocks += sequence.reserved_blocks
-            self.running.append(sequence)
-            admitted.append(sequence)
-        return admitted
+    def admit(self, running: Many[Many[Sequence]]) -> list[list[Sequence]]:
+        """Give out free slots while the budget lasts, the emptiest lane first.
 
-    def remove(self, slot: int) -> int:
-        """Take a sequence out of its slot and let the last one move in.
+        Args:
+            running: The sequences of each lane.
 
         Returns:
-            The slot that the last sequence came from; ``slot`` itself where it was the last.
+            For each lane the sequences that join it.
         """
-        self.num_reserved_blocks -= self.running[slot].reserved_blocks
-        last = len(self.running) - 1
-        self.running[slot] = self.running[last]
-        self.running.pop()
-        return last
+        joining: list[list[Sequence]] = [[] for _ in running]
+        num_running = [len(lane) for lane in running]
+        num_reserved = [sum(sequence.reserved_blocks for sequence in lane) for lane in running]
+        while self._waiting:
+            index = self._next_index()
+            sequence = self._waiting[index].sequence
+            fitting = [
+                lane
+                for lane, size in enumerate(self._lane_sizes)
+                if num_running[lane] < size
+                and num_reserved[lane] + sequence.reserved_blocks <= self._num_blocks
+            ]
+            # it is not passed over for a shorter one: it might never find room
+            if not fitting:
+                break
+            lane = min(fitting, key=num_running.__getitem__)
+            joining[lane].append(sequence)
+            num_running[lane] += 1
+            num_reserved[lane] += sequence.reserved_blocks
+            del self._waiting[index]
+            self._num_admitted += 1
+        return joining
 
     def _add(self, request: TokenRequest) -> str:
         """Put a request among the waiting; return why it can't run, or nothing."""
