@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from nltk.tokenize.punkt import PunktSentenceTokenizer
 
 _TERMINAL = re.compile(
-    r"(?P<mark>…[.…!?]{0,20}|\.(?: ?\.){1,20}[!?]{0,20}|[.!?]{1,20})(?P<close>[\"'”’»)\]}]*)(?=\s|$|[“«])"
+    r"(?P<mark>(?:—|-{2,4})(?=[\"”’])|…[.…!?]{0,20}|\.(?: ?\.){1,20}[!?]{0,20}|[.!?]{1,20})"
+    r"(?P<close>[\"'”’»)\]}]*)(?=\s|$|[“«])"
     r"|(?P<wide>[。！？｡।॥]+[」』”’）》]*)"
 )
 _OPENERS = "\"'“‘«([{*_„‚¿¡"

@@ -6,9 +6,10 @@ not.
 
 import re
 
-from orpheus_batch.text.abbreviations import words
+from orpheus_batch.text.abbreviations import STARTERS, words
 
 _WORD = re.compile(r"(?<![A-Za-z.'])[A-Z][A-Z']*[A-Z](?![A-Za-z])|(?<![A-Za-z.'])[A-Z]'[A-Z]+(?![A-Za-z])")
+_AT_START = re.compile(r"(?:^|[.!?:]\s?)[\"'( ]*$")
 _IN_TITLE = re.compile(r"[A-Z](?:[A-Z']*[A-Z])?")
 _SPEAKABLE = re.compile(r"(?=[A-Z]*[AEIOUY])[A-Z]{4,}|[^AEIOU][AEIOUY][^AEIOU]|[^AEIOU][^AEIOU][AEIOUY]")
 """four letters with a vowel; three as in PIP or SHE"""
@@ -57,6 +58,10 @@ def _lower(match: re.Match[str]) -> str:
     core = word.replace("'", "")
     if core in _ACRONYMS or core in _ACRONYMS_OR_WORDS:
         return word
+    if word.lower() in STARTERS and not _AT_START.search(
+        match.string[max(0, match.start() - 4) : match.start()]
+    ):
+        return word.lower()
     if "'" in word or core in _SHORT_WORDS or _SPEAKABLE.fullmatch(core):
         return word.capitalize()
     return word

@@ -6,8 +6,8 @@ Knows punctuation, conjunctions and lengths in characters; nothing of normalisat
 import re
 
 _CUT = re.compile(
-    r"(?P<strong>(?<=[.!?;:])[\"'”’)\]]*\s+|(?<=[.!?;:])[\"'”’)\]]*(?:--+|[—–])\s*|[。！？；：][」』”’]*)"
-    r"|(?P<dash>\s*(?:--+|[—–])\s*|\s-\s)"
+    r"(?P<strong>(?<=[.!?;:])[\"'”’)\]]*\s+|(?<=[.!?;:])[\"'”’)\]]*(?:--+|[—–])(?:[\"'”’)\]]+(?=\s))?\s*|[。！？；：][」』”’]*)"
+    r"|(?P<dash>\s*(?:--+|[—–])(?:[\"'”’)\]]+(?=\s))?\s*|\s-\s)"
     r"|(?P<comma>(?<=,)[\"'”’)\]]*\s+|[、，][」』”’]*|(?<=[\"”)\]])\s+)"
     r"|(?P<conjunction>\s+(?=(?:and|but|or|nor|yet|so|for|because|although|though|while|whilst|when|where|which|who|"
     r"whom|whose|that|than|if|unless|until|till|since|before|after|as|with|without)\b))"

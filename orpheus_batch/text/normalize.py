@@ -89,6 +89,7 @@ _RANGE = re.compile(r"(?<=\d)\s?[—-]\s?(?=\d)")
 _COLON = re.compile(r"(?<!\d)(\d{1,3}):(\d{1,3})(?!\d)")
 _PLAIN_FRACTION = re.compile(r"(?:(?<=\d)[- ]|(?<![\d/]))(1/2|1/4|3/4|1/3|2/3)(?![\d/])")
 _FRACTION_SIGNS = {"1/2": "½", "1/4": "¼", "3/4": "¾", "1/3": "⅓", "2/3": "⅔"}
+_PENCE = re.compile(r"(?<![\w'-])(?<!the )(?P<count>\d{1,3})(?P<coin>[sd])\.(?P<last>(?=\s+[A-Z]|[\"')]*$))?")
 _OVER = re.compile(r"(?<=\d)/(?=\d)")
 _ELLIPSIS = re.compile(r"\.(?:\s?\.)+(\s?)(?=(\w?))")
 _DASH_AT_CLOSE = re.compile(r"\s*(?<![—-])(?:—+|-{2,})([\"')]+)(?=\s|$|[,.;:!?])")
@@ -98,7 +99,7 @@ _TIDY = (
     (re.compile(r"\s+([,.;:!?)])"), r"\1"),
     (re.compile(r"\(\s+"), "("),
     (re.compile(r"([,;:])(?:\s*[,;:])+"), r"\1"),
-    (re.compile(r"([.!?(])\s*[,;:](?=\s|$|[\"')])"), r"\1"),
+    (re.compile(r"([!?(])\s*[,;:](?=\s|$|[\"')])"), r"\1"),
     (re.compile(r"[,;:]\s*(?=[.!?])"), ""),
     (re.compile(r"(^|\s)([\"'(]+)\s*[,;:]\s*"), r"\1\2"),
     (re.compile(r"\.{4,}"), "..."),
@@ -186,7 +187,7 @@ def _spoken(text: str, alphabet: str | None, heading: bool) -> str:
     if not allowed >= set(text) <= _SAFE:
         text = _speak_symbols(text)
     text = _ELLIPSIS.sub(lambda match: "... " if match[1] or match[2] else "...", text)
-    text = _DASH.sub(", ", _DASH_AT_CLOSE.sub(r",\1", text))
+    text = _DASH.sub(_pause, _DASH_AT_CLOSE.sub(_pause_at_close, text))
     text = _only(text, allowed)
     text = title_case(text) if capitals else lower_capitals(text)
     for pattern, replacement in _TIDY:
@@ -197,6 +198,7 @@ def _spoken(text: str, alphabet: str | None, heading: bool) -> str:
 def _speak_symbols(text: str) -> str:
     """Put numbers and symbols into words."""
     text = _AND_SO_FORTH.sub("etc.", text)
+    text = _PENCE.sub(_pence, text)
     text = _OVER.sub(" over ", _PLAIN_FRACTION.sub(lambda match: _FRACTION_SIGNS[match[1]], text))
     text = _FRACTION_ALONE.sub(lambda match: _FRACTIONS[match[1]], text)
     if any(character.isdecimal() for character in text):
@@ -207,6 +209,16 @@ def _speak_symbols(text: str) -> str:
     return " ".join(text.translate(_symbols()).split())
 
 
+def _pause(match: re.Match[str]) -> str:
+    """Make a comma of a dash, where no other mark stands before it."""
+    return " " if match.string[max(0, match.start() - 1) : match.start()] in _PUNCTUATION else ", "
+
+
+def _pause_at_close(match: re.Match[str]) -> str:
+    """Make a comma of the dash of interrupted speech, before the closing quotation mark."""
+    return ("" if match.string[max(0, match.start() - 1) : match.start()] in _PUNCTUATION else ",") + match[1]
+
+
 def _clock(match: re.Match[str]) -> str:
     """Read "10:05" as a time, and anything else with a colon as two numbers."""
     hours, minutes = int(match[1]), int(match[2])
@@ -215,6 +227,13 @@ def _clock(match: re.Match[str]) -> str:
     if minutes == 0:
         return f"{hours} o'clock"
     return f"{hours} oh {minutes}" if minutes < 10 else f"{hours} {minutes}"
+
+
+def _pence(match: re.Match[str]) -> str:
+    """Read "10s." and "6d." of old money; the stop stays where the sentence may end."""
+    one, many = ("shilling", "shillings") if match["coin"] == "s" else ("penny", "pence")
+    stop = "." if match["last"] is not None else ""
+    return f"{match['count']} {one if match['count'] == '1' else many}{stop}"
 
 
 def _only(text: str, allowed: frozenset[str]) -> str:

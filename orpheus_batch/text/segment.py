@@ -105,7 +105,7 @@ def plan_chapter(
             or sentence.start < chapter.source_start + chapter.heading_length
         )
         paragraph += _speak(sentence, source, pack, high, titles)
-        if sentence.boundary is not Boundary.SENTENCE:
+        if sentence.boundary not in (Boundary.SENTENCE, Boundary.CLAUSE):
             pieces += _join_short(paragraph, low, high)
             paragraph = []
     pieces += _join_short(paragraph, low, high)

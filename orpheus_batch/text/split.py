@@ -27,6 +27,8 @@ EARLY_END_CHARS = 12
 NARROW = 0.6
 """lines shorter than this share of the margin, on average, are no wrapped prose"""
 _MOST = 0.6
+MAX_AFTER_NOTE = 4
+"""characters after a note's bracket that may still belong to it; more, and it stands within a paragraph"""
 MAX_NOTE_BLOCKS = 40
 """paragraphs that one bracketed note may run over"""
 
@@ -39,6 +41,7 @@ _NOTES = (
     (re.compile(r"\[\s*_*Sidenote\b", re.I), "sidenote"),
     (re.compile(r"\[\s*_*Transcriber", re.I), "transcriber's note"),
 )
+_INLINE_NOTE = re.compile(r"\[_*(?:Footnote|Endnote|Sidenote|Illustration)\b[^\[\]]{0,5000}\]")
 _NOTE_REASONS = frozenset(reason for _, reason in _NOTES)
 _PAGE = re.compile(r"[\[{(]?\s*(?:[Pp]g?\.|[Pp]age|Pg)\s*[\divxlc]{1,6}\s*[\]})]?|[\[{]\s*\d{1,4}\s*[\]}]")
 _ATX = re.compile(r"#{1,6}[ \t]+\S")
@@ -153,7 +156,24 @@ class SentenceSplitter:
                     open_note, blocks_left = reason, MAX_NOTE_BLOCKS
                 yield _Unit(block.start, block.end, Boundary.PARAGRAPH, skip_reason=reason)
                 continue
+            yield from self._around_notes(text, block)
+
+    def _around_notes(self, text: str, block: Block) -> Iterator[_Unit]:
+        """Part a paragraph where a note stands in the middle of it; the note alone is not read."""
+        notes = [match.span() for match in _INLINE_NOTE.finditer(text, block.start, block.end)]
+        if not notes:
             yield from self._units_of_block(block)
+            return
+        position = block.start
+        for start, end in notes:
+            if text[position:start].strip():
+                yield _Unit(position, start, Boundary.CLAUSE)
+            last = not text[end : block.end].strip()
+            boundary = Boundary.PARAGRAPH if last else Boundary.CLAUSE
+            yield _Unit(start, block.end if last else end, boundary, skip_reason=_note_reason(text[start:end]))
+            position = block.end if last else end
+        if position < block.end:
+            yield _Unit(position, block.end, Boundary.PARAGRAPH)
 
     def _units_of_block(self, block: Block) -> Iterator[_Unit]:
         lines = block.lines
@@ -203,10 +223,12 @@ def _skip_reason(block: Block) -> str:
         return SCENE_BREAK if len(text) <= 400 else "no pronounceable characters"
     if len(block.lines) == 1 and _PAGE.fullmatch(text):
         return "page number"
-    for pattern, reason in _NOTES:
-        if pattern.match(text):
-            return reason
-    return ""
+    return _note_reason(text) if len(text) - text.rfind("]") <= MAX_AFTER_NOTE or "]" not in text else ""
+
+
+def _note_reason(text: str) -> str:
+    """Return what kind of note begins a text; empty if none does."""
+    return next((reason for pattern, reason in _NOTES if pattern.match(text)), "")
 
 
 def _closes_soon(text: str, position: int) -> bool:

@@ -27,6 +27,10 @@ from orpheus_batch.text.numbers import cardinal, ordinal, year
         ("Stop!—he said.", "Stop! he said."),
         ("“But I—” he began.", '"But I," he began.'),
         ("“—so there,” he said.", '"so there," he said.'),
+        ("Mr. Day, Jr., the U.N., etc., and I", "Mr. Day, Jr., the U.N., etc., and I"),
+        ("It cost 10s. 6d., he said.", "It cost ten shillings six pence, he said."),
+        ("He gave me 5s. Then 1d.", "He gave me five shillings. Then one penny."),
+        ("He would do it NOW, for ME. NOW!", "He would do it now, for me. Now!"),
         ("well-known, up-to-date", "well-known, up-to-date"),
         # brackets and symbols
         ("[He] {ran}", "(He) (ran)"),
@@ -78,7 +82,7 @@ from orpheus_batch.text.numbers import cardinal, ordinal, year
         ("So I mix it, and did.", "So I mix it, and did."),
         # capitals
         ("labelled ORANGE MARMALADE by NASA", "labelled Orange Marmalade by NASA"),
-        ("I said NO, I DIDN'T! I'LL go.", "I said No, I Didn't! I'll go."),
+        ("I said NO, I DIDN'T! I'LL go.", "I said no, I Didn't! I'll go."),
         ("THE END OF THE ROAD", "The End of the Road"),
         ("GIVE IT TO US!", "Give It to Us!"),
         ("the U.S.A. and the FBI", "the U.S.A. and the FBI"),

@@ -81,7 +81,9 @@ def test_cut_counts_what_is_spoken() -> None:
 
 def test_cut_points_back_through_markup() -> None:
     """Links and emphasis in the source don't shift where a piece is said to begin."""
-    text = f"_{LONG}_[1], as [roads](http://example.org/a,b) will; *and nobody* who walked it could tell me why."
+    text = (
+        f"_{LONG}_[1], as [roads](http://example.org/a,b) will; *and nobody* who walked it could tell me why."
+    )
     plan = _plan(text)
     assert "*and nobody*" in text[plan.segments[0].end - 1 : plan.segments[1].end]
     assert plan.segments[0].end == plan.segments[1].start

@@ -45,6 +45,7 @@ def _split(text: str, heading_length: int = 0) -> list[tuple[str, Boundary, str]
         "He said, ‘It is late.’ and rose. | Then he sat.",
         'She wrote "The end." | The book was done.',
         '"Well--" he began. | "No!"',
+        "“If you please, sir—” | The Rabbit ran. | “But—” Alice said.",
         # ellipses, dashes, brackets
         "I thought ... well, never mind. | Go on.",
         "Wait. . . . | There it is.",
@@ -162,6 +163,19 @@ def test_what_is_not_read_has_a_reason(block: str, reason: str) -> None:
     pieces = _split(f"Before it.\n\n{block}\n\nAfter it.")
     assert ["Before it.", "After it."] == [text for text, _, why in pieces if not why]
     assert {reason} == {why for _, _, why in pieces if why}
+
+
+def test_a_note_within_a_paragraph_is_left_out_alone() -> None:
+    """What stands around it is read, with a short pause at most, and nothing is dropped without a reason."""
+    text = "In Lyons he was born, where Licinus [Footnote: A Gallic slave. See Dion.] was king. It rained."
+    assert [
+        ("In Lyons he was born, where Licinus", Boundary.CLAUSE, ""),
+        ("[Footnote: A Gallic slave. See Dion.]", Boundary.CLAUSE, "footnote"),
+        ("was king.", Boundary.SENTENCE, ""),
+        ("It rained.", Boundary.CHAPTER, ""),
+    ] == _split(text)
+    assert ["He ran.", "And so on."] == SPLITTER.split_text("He ran. [Illustration: a cat]\n\nAnd so on.")
+    assert ["He ran."] == SPLITTER.split_text("[Illustration: a cat] He ran.")
 
 
 def test_an_open_bracket_does_not_swallow_the_chapter() -> None:
