@@ -124,7 +124,7 @@ def _ends_sentence(  # noqa: PLR0911 (a decision list, first rule that knows)
     while after < len(text) and (text[after] in _DASHES or text[after] == " "):
         after += 1
     first = text[after : after + 1]
-    if not first or first.islower() or first in ",;:":
+    if not first or first.islower() or first in ",;:.…":
         return False
     if dashed and match["mark"][-1] == "." and not match["close"]:
         return True

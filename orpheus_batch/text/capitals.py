@@ -8,7 +8,7 @@ import re
 
 from orpheus_batch.text.abbreviations import STARTERS, words
 
-_WORD = re.compile(r"(?<![A-Za-z.'])[A-Z][A-Z']*[A-Z](?![A-Za-z])|(?<![A-Za-z.'])[A-Z]'[A-Z]+(?![A-Za-z])")
+_WORD = re.compile(r"(?<![A-Za-z.])(?<![A-Za-z]')(?:[A-Z][A-Z']*[A-Z]|[A-Z]'[A-Z]+)(?![A-Za-z])")
 _AT_START = re.compile(r"(?:^|[.!?:]\s?)[\"'( ]*$")
 _IN_TITLE = re.compile(r"[A-Z](?:[A-Z']*[A-Z])?")
 _SPEAKABLE = re.compile(r"(?=[A-Z]*[AEIOUY])[A-Z]{4,}|[^AEIOU][AEIOUY][^AEIOU]|[^AEIOU][^AEIOU][AEIOUY]")
@@ -19,8 +19,10 @@ _ACRONYMS = words(
     "USS RMS TV UK EU UN PC CD DVD DNA RNA IQ PHD MD DC NYPD LAPD UFO GPS HIV ATM CEO CFO CTO API URL HTTP "
     "HTTPS HTML PDF MP MPH KGB VIP MIT GOP POW KKK LSD NRA NYC RAF RIP SUV TNT WWI WWII XML BBS MSS ESQ"
 )
-_ACRONYMS_OR_WORDS = words("IT US AM PM AD BC OK SOS PR HR ID AI SS MS")
+_ACRONYMS_OR_WORDS = words("PM AD BC OK SOS PR HR ID AI SS")
 """acronyms among ordinary words; words where all is in capitals"""
+_COUNTRY = re.compile(r"\b(?:the|The) $")
+""""the US" is a country, "see US" is not"""
 _SHORT_WORDS = words(
     "AN AS AT BE BY DO GO HE IF IN IS MY NO OF OH ON OR SO TO UP WE MR DR ST LA DE ALL AND ANY ARE ART ASK "
     "ATE ACT AGE AIR ARM ASH EAR EAT EGG ELF END EYE ICE ILL INN ITS OAK OAR OFF OIL OLD ONE OUR OUT OWL OWN "
@@ -56,12 +58,12 @@ def title_case(text: str) -> str:
 def _lower(match: re.Match[str]) -> str:
     word = match.group()
     core = word.replace("'", "")
-    if core in _ACRONYMS or core in _ACRONYMS_OR_WORDS:
+    before = match.string[max(0, match.start() - 4) : match.start()]
+    if core in _ACRONYMS or core in _ACRONYMS_OR_WORDS or (core == "US" and _COUNTRY.search(before)):
         return word
-    if word.lower() in STARTERS and not _AT_START.search(
-        match.string[max(0, match.start() - 4) : match.start()]
-    ):
+    common = word.lower() in STARTERS
+    if common and not _AT_START.search(before):
         return word.lower()
-    if "'" in word or core in _SHORT_WORDS or _SPEAKABLE.fullmatch(core):
+    if common or "'" in word or core in _SHORT_WORDS or _SPEAKABLE.fullmatch(core):
         return word.capitalize()
     return word

@@ -90,6 +90,7 @@ _COLON = re.compile(r"(?<!\d)(\d{1,3}):(\d{1,3})(?!\d)")
 _PLAIN_FRACTION = re.compile(r"(?:(?<=\d)[- ]|(?<![\d/]))(1/2|1/4|3/4|1/3|2/3)(?![\d/])")
 _FRACTION_SIGNS = {"1/2": "½", "1/4": "¼", "3/4": "¾", "1/3": "⅓", "2/3": "⅔"}
 _PENCE = re.compile(r"(?<![\w'-])(?<!the )(?P<count>\d{1,3})(?P<coin>[sd])\.(?P<last>(?=\s+[A-Z]|[\"')]*$))?")
+_MANUSCRIPT = re.compile(r"\bMS(S?)\.(?!\w)")
 _OVER = re.compile(r"(?<=\d)/(?=\d)")
 _ELLIPSIS = re.compile(r"\.(?:\s?\.)+(\s?)(?=(\w?))")
 _DASH_AT_CLOSE = re.compile(r"\s*(?<![—-])(?:—+|-{2,})([\"')]+)(?=\s|$|[,.;:!?])")
@@ -189,6 +190,7 @@ def _spoken(text: str, alphabet: str | None, heading: bool) -> str:
     text = _ELLIPSIS.sub(lambda match: "... " if match[1] or match[2] else "...", text)
     text = _DASH.sub(_pause, _DASH_AT_CLOSE.sub(_pause_at_close, text))
     text = _only(text, allowed)
+    text = _MANUSCRIPT.sub(lambda match: "manuscripts" if match[1] else "manuscript", text)
     text = title_case(text) if capitals else lower_capitals(text)
     for pattern, replacement in _TIDY:
         text = pattern.sub(replacement, text)
@@ -211,12 +213,18 @@ def _speak_symbols(text: str) -> str:
 
 def _pause(match: re.Match[str]) -> str:
     """Make a comma of a dash, where no other mark stands before it."""
-    return " " if match.string[max(0, match.start() - 1) : match.start()] in _PUNCTUATION else ", "
+    return " " if _after_mark(match) else ", "
 
 
 def _pause_at_close(match: re.Match[str]) -> str:
     """Make a comma of the dash of interrupted speech, before the closing quotation mark."""
-    return ("" if match.string[max(0, match.start() - 1) : match.start()] in _PUNCTUATION else ",") + match[1]
+    return match[1] if _after_mark(match) else f",{match[1]}"
+
+
+def _after_mark(match: re.Match[str]) -> bool:
+    """Say whether punctuation stands before a match, closing quotation marks between them or not."""
+    before = match.string[max(0, match.start() - 4) : match.start()].rstrip("\"') ")
+    return before[-1:] in _PUNCTUATION or match.start() == 0
 
 
 def _clock(match: re.Match[str]) -> str:

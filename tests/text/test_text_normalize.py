@@ -30,6 +30,9 @@ from orpheus_batch.text.numbers import cardinal, ordinal, year
         ("Mr. Day, Jr., the U.N., etc., and I", "Mr. Day, Jr., the U.N., etc., and I"),
         ("It cost 10s. 6d., he said.", "It cost ten shillings six pence, he said."),
         ("He gave me 5s. Then 1d.", "He gave me five shillings. Then one penny."),
+        ('I AM here,"--she sat--"what?"', 'I am here," she sat, "what?"'),
+        ("'SCAT!' she might see US in the US.", "'Scat!' she might see us in the US."),
+        ("IT was late. The MS. was lost.", "It was late. The manuscript was lost."),
         ("He would do it NOW, for ME. NOW!", "He would do it now, for me. Now!"),
         ("well-known, up-to-date", "well-known, up-to-date"),
         # brackets and symbols

@@ -49,6 +49,7 @@ def _split(text: str, heading_length: int = 0) -> list[tuple[str, Boundary, str]
         # ellipses, dashes, brackets
         "I thought ... well, never mind. | Go on.",
         "Wait. . . . | There it is.",
+        '"Fancying myself! . . ." cried Anna. | "What? ... it is late."',
         "He paused… then he ran. | She paused… | Then she ran.",
         "I know . . . I always knew it. | Good.",
         "It was (he swore it was. Truly!) the same man. | He knew.",
