@@ -166,7 +166,7 @@ class Line:
         config = self.folder / "config.yaml"
         config.write_text(
             f"model: {{pack: '{self.pack}'}}\n"
-            f"engine: {{device: cpu, block_size: {spec.get('block_size', 4)}}}\n",
+            f"engine: {{device: cpu, block_size: {spec.get('block_size', 4)}}}\n" + spec.get("yaml", ""),
             encoding="utf-8",
         )
         render = ("render", str(self.book), "-o", str(self.out), "--config", str(config))

@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from orpheus_batch.units import format_timecode
+
 if TYPE_CHECKING:
     from orpheus_batch.config import Config
+    from orpheus_batch.pipeline.after import HeardAt
     from orpheus_batch.pipeline.progress import Meter
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -109,6 +112,13 @@ def make_config(config_file: Path | None, flags: dict[str, Any]) -> "Config":
     from orpheus_batch.config import load_config
 
     return load_config(config_file, {name.replace("__", "."): value for name, value in flags.items()})
+
+
+def place(segment: "HeardAt") -> str:
+    """Return where to hear a segment: file and time, or its chapter while that is not finished."""
+    if segment.file is None or segment.start_s is None:
+        return segment.chapter_title
+    return f"{Path(segment.file).name} at {format_timecode(segment.start_s)}"
 
 
 class _BesideTheBar(logging.Handler):

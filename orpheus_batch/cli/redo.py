@@ -38,17 +38,24 @@ def redo(
 
     The book is read again from where it was, with the configuration of its last render.
     """
-    from orpheus_batch.pipeline import render_books, request_redo
+    from orpheus_batch.pipeline import redo_segment
 
     if bool(segment_id) == bool(find):
         raise click.UsageError("give either --segment ID or --find TEXT")
     if spoken is not None and not spoken.strip():
         raise click.UsageError("--text is empty")
     with resumable() as check, options.progress(check, quiet=quiet) as progress:
-        wanted = request_redo(out, segment_id=segment_id, find=find, spoken=spoken)
-        report = render_books([wanted.source], wanted.out, wanted.config, progress=progress)
+        redone = redo_segment(
+            out, segment_id=segment_id or "", find=find or "", spoken=spoken, progress=progress
+        )
     if as_json:
-        click.echo(json.dumps(report.to_dict(), ensure_ascii=False, indent=1))
+        click.echo(json.dumps(redone.to_dict(), ensure_ascii=False, indent=1))
     else:
-        show(report, quiet=quiet)
-    sys.exit(report.exit_code)
+        show(redone.run, quiet=quiet)
+        if redone.heard is not None:
+            where = options.place(redone.heard)
+            if redone.is_new:
+                click.echo(f"new take: {where}")
+            else:
+                click.echo(f"no new take passed the checks; as before: {where}", err=True)
+    sys.exit(redone.run.exit_code)

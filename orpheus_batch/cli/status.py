@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orpheus_batch.cli import options
-from orpheus_batch.units import format_duration, format_timecode
+from orpheus_batch.units import format_duration
 
 if TYPE_CHECKING:
     from orpheus_batch.pipeline.after import BookStatus, HeardAt
@@ -84,8 +84,6 @@ def _list(heading: str, segments: "tuple[HeardAt, ...]") -> None:
         return
     click.echo(f"  {heading}")
     for segment in segments:
-        where = segment.chapter_title
-        if segment.file is not None and segment.start_s is not None:
-            where = f"{Path(segment.file).name} at {format_timecode(segment.start_s)}"
+        where = options.place(segment)
         click.echo(f"    {segment.segment_id[:12]}  {where}: {'; '.join(segment.problems) or 'no fault found'}")
         click.echo(f"      “{segment.text}”")

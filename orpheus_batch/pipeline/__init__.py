@@ -1,10 +1,10 @@
 """The line, from books to chapter files, and what else can be asked of it.
 
-`render_books` runs it; `preview_books` says beforehand what it would do; `book_status` and `request_redo` look
+`render_books` runs it; `preview_books` says beforehand what it would do; `book_status` and `redo_segment` look
 at and change what it has done.
 """
 
-from orpheus_batch.pipeline.after import BookStatus, book_status, request_redo
+from orpheus_batch.pipeline.after import BookStatus, Redone, book_status, redo_segment
 from orpheus_batch.pipeline.models import Factories
 from orpheus_batch.pipeline.preview import Preview, preview_books
 from orpheus_batch.pipeline.progress import Meter, Progress
@@ -20,9 +20,10 @@ __all__ = [
     "Meter",
     "Preview",
     "Progress",
+    "Redone",
     "RunReport",
     "book_status",
     "preview_books",
+    "redo_segment",
     "render_books",
-    "request_redo",
 ]

@@ -11,10 +11,13 @@ from typing import Any
 from orpheus_batch.config import Config, load_config
 from orpheus_batch.errors import InputError, LedgerError
 from orpheus_batch.ledger.lock import holder
-from orpheus_batch.ledger.records import RunSummary, SegmentReport
+from orpheus_batch.ledger.records import RunSummary, SegmentReport, SegmentState
 from orpheus_batch.ledger.store import Ledger
 from orpheus_batch.pipeline.books import book_folders
-from orpheus_batch.pipeline.models import pack_of
+from orpheus_batch.pipeline.models import Factories, pack_of
+from orpheus_batch.pipeline.progress import Progress
+from orpheus_batch.pipeline.report import RunReport
+from orpheus_batch.pipeline.run import render_books
 from orpheus_batch.text.normalize import end_with_stop, normalize
 from orpheus_batch.text.segment import segment_limits
 
@@ -131,33 +134,47 @@ def _heard_at(folder: Path, report: SegmentReport, files: dict[int, tuple]) -> H
 
 
 @dataclass(frozen=True, slots=True)
-class Redo:
-    """A segment that will be taken again, and what it takes to do it."""
+class Redone:
+    """What came of asking for another take."""
 
-    segment_id: str
-    text: str
-    source: Path
-    out: Path
-    config: Config
-    """that the book was last rendered with"""
+    run: RunReport
+    heard: HeardAt | None
+    """the segment as it is now; None where the book could not be rendered"""
+    is_new: bool
+    """False: the new takes did not pass the checks, and what was heard before is heard still"""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain values."""
+        return dataclasses.asdict(self) | {"run": self.run.to_dict()}
 
 
-def request_redo(
-    out: Path, *, segment_id: str | None = None, find: str | None = None, spoken: str | None = None
-) -> Redo:
-    """Ask for another take, or a new spelling, of one segment; `render_books` then makes it.
+def redo_segment(
+    out: Path,
+    *,
+    segment_id: str = "",
+    find: str = "",
+    spoken: str | None = None,
+    factories: Factories | None = None,
+    progress: Progress | None = None,
+) -> Redone:
+    """Speak one segment again, or in another spelling, and make its chapters' files anew.
+
+    The book is read and rendered as it was last, with the configuration that its ledger holds.
 
     Args:
         out: As given to `render_books`, or one book's folder in it.
         segment_id: The beginning of its id.
         find: A part of its text, instead.
         spoken: What to speak in its stead from now on, wherever the book has the same segment.
+        factories: How engine and codec are made; None: the real ones.
+        progress: Hears of every step.
 
     Raises:
         InputError: No segment fits, or several do, or the book's file is not where it was.
         LedgerError: There is no ledger, or another process writes to it.
+        OrpheusBatchError: As in `render_books`.
     """
-    folder, report = _find(out, segment_id or "", find or "")
+    folder, report = _find(out, segment_id, find)
     with Ledger.open(folder) as ledger:
         facts = ledger.facts()
         source = Path(facts["book"]["source_path"])
@@ -167,11 +184,20 @@ def request_redo(
                 "from where it is now: it keeps its folder"
             )
         config = recorded_config(facts["config"])
-        if spoken is not None:
-            ledger.set_override(report.text, _as_spoken(spoken, config))
+        text = report.text if spoken is None else _as_spoken(spoken, config)
+        if text != report.text:
+            ledger.set_override(report.text, text)
+            attempt = 0
         else:
-            ledger.request_retake(report.segment_id)
-    return Redo(report.segment_id, report.text, source, folder.parent, config)
+            attempt = ledger.request_retake(report.segment_id)
+    run = render_books([source], folder.parent, config, factories=factories, progress=progress)
+    if run.books[0].error:
+        return Redone(run, None, is_new=False)
+    with Ledger.open(folder, read_only=True) as ledger:
+        now = next(found for found in ledger.find_segments(text=text, limit=-1) if found.text == text)
+        files = {row.index: row.encoded.files for row in ledger.chapters() if row.encoded}
+        is_new = now.attempt is not None and now.attempt >= attempt and now.state is SegmentState.ACCEPTED
+        return Redone(run, _heard_at(folder, now, files), is_new)
 
 
 def _as_spoken(text: str, config: Config) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from orpheus_batch.audio.encode import check_audio_config, read_cover
 from orpheus_batch.audio.ffmpeg import find_ffmpeg
 from orpheus_batch.config import Config
-from orpheus_batch.errors import ConfigError
+from orpheus_batch.errors import ConfigError, LedgerError
 from orpheus_batch.pipeline.book_run import BOOK_ERRORS, BookRun
 from orpheus_batch.pipeline.books import PlannedBook, Shelf, check_disk, find_sources, record_plan
 from orpheus_batch.pipeline.encoders import Encoders, default_num_processes
@@ -98,8 +98,7 @@ class _Run:
         self._progress = progress
         self._results: dict[Path, BookResult] = {}
         self._open: list[BookRun] = []
-        self._generated: set[BookRun] = set()
-        """those of `_open` with nothing pending"""
+        self._given_up: set[BookRun] = set()
         self._num_takes = 0
         self._audio_s = 0.0
 
@@ -121,8 +120,9 @@ class _Run:
                         self._fail(run, error)
             else:
                 Queue(self._opened(books), self._models, self._settled, self._fail).run()
-            while self._open:
-                self._collect(block=True)
+            self._encoders.drain()
+            for run in list(self._open):
+                self._close(run)
         finally:
             for run in self._open:
                 run.close()
@@ -154,29 +154,32 @@ class _Run:
                 continue
             self._open.append(run)
             yield run
+            self._close_finished()
 
     def _settled(self, run: BookRun) -> None:
         """Go on with a book after streams of it were recorded, or it was opened."""
         run.finish_chapters()
-        if run.ledger.next_attempt() is None:
-            self._generated.add(run)
-        self._collect()
+        self._encoders.collect()
 
-    def _collect(self, *, block: bool = False) -> None:
-        """Mark what the encoders have finished, and close the books that are done by it."""
-        self._encoders.collect(block=block)
-        for run in [r for r in self._open if r in self._generated and not r.num_encoding]:
-            self._close(run)
+    def _close_finished(self) -> None:
+        """Close books of which nothing is left to do: a long list of them must not all be open at once."""
+        for run in [r for r in self._open if not r.num_encoding]:
+            try:
+                is_finished = run in self._given_up or run.ledger.next_attempt() is None
+            except LedgerError as error:
+                self._fail(run, error)
+                is_finished = True
+            if is_finished:
+                self._close(run)
 
     def _fail(self, run: BookRun, error: Exception) -> None:
         """Give up a book; what of it is with the encoders is still waited for."""
         logger.debug("%s", run.book.source, exc_info=error)
         run.fail(str(error))
-        self._generated.add(run)
+        self._given_up.add(run)
 
     def _close(self, run: BookRun) -> None:
         self._open.remove(run)
-        self._generated.discard(run)
         self._num_takes += run.num_takes
         self._audio_s += run.settled_audio_s
         try:

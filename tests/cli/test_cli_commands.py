@@ -192,11 +192,12 @@ def test_redo_speaks_one_sentence_again(line):
         line, "redo", line.out, "--find", "painted green", "--text", "It was painted blue.", "--json"
     )
     assert 0 == result.exit_code, result.output
-    assert 1 == json.loads(result.stdout)["num_takes"]
+    assert 1 == json.loads(result.stdout)["run"]["num_takes"]
     with Ledger.open(line.out / "house", read_only=True) as ledger:
         (found,) = ledger.find_segments(text="painted blue")
     result = invoke(line, "redo", line.out, "--segment", found.segment_id[:10])
     assert 0 == result.exit_code, result.output
+    assert "new take: 02 - The Stair.mp3 at 0:0" in result.stdout
     generated, _ = line.take_logs()
     assert [f"{found.segment_id} 0", f"{found.segment_id} 1"] == generated
 

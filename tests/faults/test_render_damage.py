@@ -6,7 +6,7 @@ import pytest
 from line_helpers import Line
 
 from orpheus_batch.ledger.store import LEDGER_NAME, Ledger
-from orpheus_batch.pipeline import render_books, request_redo
+from orpheus_batch.pipeline import redo_segment, render_books
 
 
 @pytest.fixture
@@ -45,8 +45,8 @@ def test_damaged_tokens_stop_their_chapter_alone_and_redo_mends_them(line):
     assert f"--segment {segment_id}" in report.books[0].error
     assert ["house/01 - The Door.mp3", "house/03 - The Garden.mp3"] == list(line.files())
 
-    wanted = request_redo(line.out, segment_id=segment_id)
-    assert 0 == render_books([wanted.source], wanted.out, wanted.config, factories=line.factories).exit_code
+    redone = redo_segment(line.out, segment_id=segment_id, factories=line.factories)
+    assert 0 == redone.run.exit_code
     assert before.keys() == line.files().keys()
     assert [f"{segment_id} 1"] == line.take_logs()[0]
 

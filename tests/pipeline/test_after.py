@@ -5,7 +5,7 @@ from line_helpers import BOOK, Line
 
 from orpheus_batch.errors import InputError, LedgerError
 from orpheus_batch.ledger.store import Ledger
-from orpheus_batch.pipeline import book_status, render_books, request_redo
+from orpheus_batch.pipeline import book_status, redo_segment, render_books
 from orpheus_batch.pipeline.after import recorded_config
 
 STAIR = "02 - The Stair.mp3"
@@ -29,8 +29,8 @@ def render(line: Line, **overrides):
     return render_books([line.book], line.out, line.config(**overrides), factories=line.factories)
 
 
-def take_up(line: Line, wanted):
-    return render_books([wanted.source], wanted.out, wanted.config, factories=line.factories)
+def redo(line: Line, **what):
+    return redo_segment(line.out, factories=line.factories, **what)
 
 
 def test_status_of_a_finished_book(rendered):
@@ -76,26 +76,47 @@ def test_another_take_changes_its_chapter_alone(line):
     render(line)
     before = line.files()
     line.take_logs()
-    wanted = request_redo(line.out, find="painted green")
-    report = take_up(line, wanted)
+    redone = redo(line, find="painted green")
     generated, _ = line.take_logs()
-    assert [f"{wanted.segment_id} 1"] == generated
-    assert [False, True, False] == [chapter.encoded_now for chapter in report.books[0].chapters]
+    assert [f"{redone.heard.segment_id} 1"] == generated
+    assert redone.is_new
+    assert redone.heard.file.endswith(STAIR)
+    assert redone.heard.start_s > 0.0
+    assert [False, True, False] == [chapter.encoded_now for chapter in redone.run.books[0].chapters]
     assert [f"house/{STAIR}"] == [n for n, data in line.files().items() if before[n] != data]
+
+
+def test_a_new_take_that_is_no_better_is_not_taken(line):
+    """The old one stays and its file is not touched, and the result says so."""
+    render(line, quality__max_attempts=2)
+    before = line.files()
+    line.spoil = lambda request: request.attempt > 0
+    line.take_logs()
+    redone = redo(line, find="painted green")
+    assert 2 == len(line.take_logs()[0])
+    assert not redone.is_new
+    assert 0 == redone.run.exit_code
+    assert before == line.files()
+
+
+def test_the_same_spelling_is_another_take(line):
+    """Words that change nothing are not remembered as a change."""
+    render(line)
+    redone = redo(line, find="painted green", spoken="It was painted green.")
+    assert redone.is_new
+    with Ledger.open(line.out / "house", read_only=True) as ledger:
+        assert {} == ledger.overrides()
 
 
 def test_a_new_spelling_is_spoken_everywhere_and_remembered(line):
     """Text that stands twice changes in both chapters, and a later render keeps it though the book is old."""
     render(line)
     line.take_logs()
-    wanted = request_redo(line.out, find=TWICE, spoken="No one answered, at   no time")
-    report = take_up(line, wanted)
+    redone = redo(line, find=TWICE, spoken="No one answered, at   no time")
     generated, _ = line.take_logs()
     assert 1 == len(generated)
-    assert [True, True, False] == [chapter.encoded_now for chapter in report.books[0].chapters]
-    with Ledger.open(line.out / "house", read_only=True) as ledger:
-        (found,) = ledger.find_segments(text="No one answered")
-    assert "No one answered, at no time." == found.text
+    assert [True, True, False] == [chapter.encoded_now for chapter in redone.run.books[0].chapters]
+    assert "No one answered, at no time." == redone.heard.text
     files = line.files()
     assert 0 == render(line).num_takes
     assert files == line.files()
@@ -104,8 +125,8 @@ def test_a_new_spelling_is_spoken_everywhere_and_remembered(line):
 def test_a_spelling_can_be_changed_again(line):
     """The second spelling replaces the first, and does not stand beside it."""
     render(line)
-    take_up(line, request_redo(line.out, find="painted green", spoken="It was painted grin."))
-    take_up(line, request_redo(line.out, find="painted grin", spoken="It was painted grain."))
+    redo(line, find="painted green", spoken="It was painted grin.")
+    redo(line, find="painted grin", spoken="It was painted grain.")
     with Ledger.open(line.out / "house", read_only=True) as ledger:
         assert [] == ledger.find_segments(text="grin")
         assert 1 == len(ledger.find_segments(text="grain"))
@@ -115,7 +136,7 @@ def test_redo_uses_the_configuration_of_the_last_render(line):
     """Bit rate, title and all: nothing else of the book changes by it."""
     render(line, audio__bitrate_kbps=64, text__title="The House", pauses__sentence_s=0.5)
     before = line.files()
-    take_up(line, request_redo(line.out, find="painted green"))
+    redo(line, find="painted green")
     assert [f"The House/{STAIR}"] == [n for n, data in line.files().items() if before[n] != data]
 
 
@@ -138,7 +159,7 @@ def test_a_recorded_configuration_comes_back_equal(line):
 def test_what_can_not_be_redone_is_said(rendered, arguments, message):
     """Nothing fits, several fit (they are listed with their ids), or the spelling can't be spoken."""
     with pytest.raises(InputError, match=message):
-        request_redo(rendered.out, **arguments)
+        redo(rendered, **arguments)
 
 
 def test_redo_wants_the_book_where_it_was(line):
@@ -146,11 +167,11 @@ def test_redo_wants_the_book_where_it_was(line):
     render(line)
     line.book.unlink()
     with pytest.raises(InputError, match=r"not at .*house\.md any more"):
-        request_redo(line.out, find="painted green")
+        redo(line, find="painted green")
 
 
 def test_redo_of_a_book_in_work_is_refused(rendered):
     """The lock of the running render holds."""
     with Ledger.open(rendered.out / "house"), pytest.raises(LedgerError, match="being written by"):
-        request_redo(rendered.out, find="painted green")
+        redo(rendered, find="painted green")
     assert BOOK == rendered.book.read_text(encoding="utf-8")

@@ -7,7 +7,7 @@ from line_helpers import LAYOUT, Line
 
 from orpheus_batch.errors import ConfigError, EngineError
 from orpheus_batch.ledger.store import Ledger
-from orpheus_batch.pipeline import Factories, render_books
+from orpheus_batch.pipeline import Factories, Progress, render_books
 from orpheus_batch.pipeline.report import EXIT_WITH_FAILURES
 from orpheus_batch.testing import FakeCodec, FakeEngine
 
@@ -60,12 +60,26 @@ def test_blocks_are_what_the_ledger_says(line):
     assert list(dict.fromkeys(pieces)) == [segment_id for call in calls for segment_id in call]
 
 
-def test_an_unchanged_book_needs_no_model_and_no_encoder(line):
-    """The second run does nothing at all, and says so."""
+class Complaints(Progress):
+    """Keeps what a run complains of."""
+
+    def __init__(self):
+        self.heard = []
+
+    def book_failed(self, source, error):
+        self.heard.append(error)
+
+
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_an_unchanged_book_needs_no_model_and_no_encoder(line, deterministic):
+    """The second run does nothing at all, says so, and complains of nothing."""
     render(line)
     before = line.files()
     line.made.clear()
-    report = render(line)
+    complaints = Complaints()
+    config = line.config(engine__deterministic=deterministic)
+    report = render_books([line.book], line.out, config, factories=line.factories, progress=complaints)
+    assert [] == complaints.heard
     assert [] == line.made
     assert before == line.files()
     assert [False] * 3 == [chapter.encoded_now for chapter in report.books[0].chapters]
