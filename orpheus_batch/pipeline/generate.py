@@ -22,6 +22,9 @@ SETTLE_STREAMS = 64
 SETTLE_AFTER_S = 10.0
 """no stream waits longer than this for others: it bounds what a kill costs"""
 
+MAX_OPEN_BOOKS = 100
+"""each holds some five files open, and a process may often have no more than 1,024"""
+
 Key = tuple[str, int]
 """segment_id and attempt"""
 
@@ -140,9 +143,17 @@ class Queue:
             if found is None or found[0] not in self._dropped:
                 return found
 
-    def _pages(self) -> Iterator[tuple[BookRun, PendingSegment]]:
-        """Yield every pending segment of every book, opening the next book after the last one's."""
-        for run in self._books:
+    def _pages(self) -> Iterator[tuple[BookRun, PendingSegment] | None]:
+        """Yield every pending segment of every book, opening the next book after the last one's.
+
+        None while too many books are open: the next one waits until some are settled.
+        """
+        while True:
+            while self._num_busy() >= MAX_OPEN_BOOKS:
+                yield None
+            run = next(self._books, None)
+            if run is None:
+                return
             try:
                 self._on_settled(run)
                 for item in pending_segments(run.ledger):
@@ -151,6 +162,11 @@ class Queue:
                     yield run, item
             except BOOK_ERRORS as error:
                 self._drop(run, error)
+
+    def _num_busy(self) -> int:
+        """Return how many books have segments in flight, finished or to be taken again."""
+        busy = {run for waiting in self._in_flight.values() for run, _ in waiting}
+        return len(busy | self._finished.keys() | {run for run, _ in self._retakes})
 
     def _arrived(self, stream: TokenStream) -> None:
         for run, item in self._in_flight.pop((stream.segment_id, stream.attempt)):

@@ -57,6 +57,38 @@ def test_text_that_books_share_is_spoken_once_in_the_queue(line):
     assert files[f"{mine}/01 - The Door.mp3"] == files[f"{other}/01 - The Door.mp3"]
 
 
+def test_only_so_many_books_are_open_at_once(line, monkeypatch):
+    """A folder of short texts does not run out of file handles, however many fit into the engine."""
+    monkeypatch.setattr("orpheus_batch.pipeline.generate.MAX_OPEN_BOOKS", 3)
+    most = 0
+    open_ledger, close_ledger, num_open = Ledger.open.__func__, Ledger.close, 0
+
+    def counted_open(cls, folder, *, read_only=False):
+        nonlocal most, num_open
+        ledger = open_ledger(cls, folder, read_only=read_only)
+        num_open += 1
+        most = max(most, num_open)
+        return ledger
+
+    def counted_close(self):
+        nonlocal num_open
+        num_open -= 1
+        close_ledger(self)
+
+    monkeypatch.setattr(Ledger, "open", classmethod(counted_open))
+    monkeypatch.setattr(Ledger, "close", counted_close)
+    line.max_batch_size = 64
+    books = []
+    for name in "abcdefgh":
+        books.append(line.folder / f"{name}.txt")
+        books[-1].write_text(f"This is the story of {name}, and a short one. It ends here, {name}.", "utf-8")
+    report = render(line, *books, engine__deterministic=False)
+    assert 0 == report.exit_code
+    assert 8 == len(line.files())
+    assert 0 == num_open
+    assert most <= 3 + 2
+
+
 @pytest.mark.parametrize("deterministic", [True, False])
 def test_a_book_that_fails_does_not_stop_the_others(line, deterministic):
     """An unreadable file and a ledger in use are reported, in order, and the third book is done."""
