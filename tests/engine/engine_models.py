@@ -1,13 +1,21 @@
 """Small random Llamas written as Hugging Face writes them, and the plain reference that engines are held to."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM, RepetitionPenaltyLogitsProcessor
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    RepetitionPenaltyLogitsProcessor,
+    TemperatureLogitsWarper,
+    TopPLogitsWarper,
+)
 
 from orpheus_batch.data import Sampling, TokenRequest
+from orpheus_batch.engine.torch.noise import seed_words, segment_words, uniforms
 from orpheus_batch.tokens import TokenLayout
 from orpheus_batch.units import TOKENS_PER_FRAME
 
@@ -68,10 +76,23 @@ def requests(
 
 
 @torch.inference_mode()
-def reference_greedy(
-    model: LlamaForCausalLM, layout: TokenLayout, request: TokenRequest
+def reference(
+    model: LlamaForCausalLM,
+    layout: TokenLayout,
+    request: TokenRequest,
+    choose: Callable[[torch.Tensor, int], int],
 ) -> tuple[list[int], str]:
-    """Generate one request alone with `transformers`, legal ids only; return token ids and finish reason."""
+    """Generate one request alone with `transformers`, legal ids only.
+
+    Args:
+        model: The model.
+        layout: Which ids are legal.
+        request: Its forced length is not looked at.
+        choose: Given penalised scores [legal ids] and the step, returns which.
+
+    Returns:
+        Token ids and finish reason.
+    """
     penalty = RepetitionPenaltyLogitsProcessor(request.sampling.repetition_penalty)
     ids = list(request.prompt_token_ids)
     made: list[int] = []
@@ -85,10 +106,44 @@ def reference_greedy(
         legal = list(range(start, start + layout.codebook_size))
         if position == 0 and made:
             legal.insert(0, layout.stop_id)
-        token = legal[int(scores[legal].argmax())]
+        token = legal[choose(scores[legal], len(made))]
         if token == layout.stop_id:
             return made, "stop"
         made.append(token)
         ids.append(token)
         fresh = [token]
     return made, "length"
+
+
+def reference_greedy(
+    model: LlamaForCausalLM, layout: TokenLayout, request: TokenRequest
+) -> tuple[list[int], str]:
+    """Take the likeliest each time."""
+    return reference(model, layout, request, lambda scores, step: int(scores.argmax()))
+
+
+def reference_sampled(
+    model: LlamaForCausalLM, layout: TokenLayout, request: TokenRequest
+) -> tuple[list[int], str]:
+    """Draw each time from what `transformers` leaves, by walking up the ids until the noise is used up."""
+    sampling = request.sampling
+    seeds, segments = (
+        torch.tensor([seed_words(request.seed)]),
+        torch.tensor([segment_words(request.segment_id)]),
+    )
+
+    def choose(scores: torch.Tensor, step: int) -> int:
+        if sampling.temperature == 0:
+            return int(scores.argmax())
+        scores = TemperatureLogitsWarper(sampling.temperature)(None, scores[None])
+        if sampling.top_p < 1:
+            scores = TopPLogitsWarper(sampling.top_p)(None, scores)
+        probabilities = scores[0].double().softmax(-1).tolist()
+        left = uniforms(seeds, segments, torch.tensor([[step]])).item()
+        for index, probability in enumerate(probabilities):
+            left -= probability
+            if left < 0:
+                return index
+        return len(probabilities) - 1
+
+    return reference(model, layout, request, choose)

@@ -65,7 +65,7 @@ def can_pack(dtype: torch.dtype) -> bool:
         product = torch.ops.mkldnn._linear_pointwise(x, _pack(weight), None, "none", [], "")
     except (AttributeError, RuntimeError):
         return False
-    return bool((product == x).all())
+    return torch.equal(product, x)
 
 
 def _pack(weight: torch.Tensor) -> torch.Tensor:

@@ -161,9 +161,9 @@ class PagedCache:
         peak = block_peak.index_select(0, plan.table.flatten()).view(num_slots, -1, num_heads).amax(1)
         weights = scores.sub_(peak.index_select(0, plan.owner).view(num_pairs, -1, 1)).exp_()
         weight_sum = self._sum_over_blocks(plan, weights.sum(-1).view(plan.num_blocks, num_heads))
-        partial = multiply_pairs(weights.to(values.dtype), values).view(plan.num_blocks, -1)
+        partial = multiply_pairs(weights.to(values.dtype), values).float().view(plan.num_blocks, -1)
         attended = self._sum_over_blocks(plan, partial).view(query.shape)
-        return attended.div_(weight_sum.unsqueeze(-1)).view(num_slots, -1)
+        return attended.div_(weight_sum.unsqueeze(-1)).to(query.dtype).view(num_slots, -1)
 
     def _sum_over_blocks(self, plan: BlockPlan, values: torch.Tensor) -> torch.Tensor:
         """Add up the rows [N, …] of each slot's blocks, in the order of positions wherever the blocks lie."""
