@@ -6,7 +6,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SAMPLE := samples/the-sample-chapter.txt
+SAMPLE := samples/buster-bear-goes-fishing.txt
 OUT := out/demo
 
 .PHONY: demo test lint clean install

@@ -20,6 +20,8 @@ from orpheus_batch.tokens import TokenLayout
 from orpheus_batch.units import TOKENS_PER_FRAME
 
 PACK_FORMAT_VERSION = 1
+CAP_SLACK_TOKENS = 84.0
+"""About a second: a word alone may take thrice its predicted length, and must not be cut for it."""
 SHIPPED_PACKS = Path(__file__).parent / "packs"
 
 
@@ -49,7 +51,7 @@ class LengthModel:
     base_tokens: float
     tokens_per_char: float
     max_ratio: float
-    """generation is capped at this many times the prediction, plus ``base_tokens``"""
+    """generation is capped at this many times the prediction, plus `CAP_SLACK_TOKENS`"""
 
     def expected_num_tokens(self, text: str) -> int:
         """Return the predicted number of audio tokens of ``text``, whole frames, at least one."""
@@ -58,7 +60,7 @@ class LengthModel:
 
     def max_new_tokens(self, text: str) -> int:
         """Return the cap for ``text``, whole frames: no natural reading is that slow."""
-        tokens = self.base_tokens + self.max_ratio * self.expected_num_tokens(text)
+        tokens = CAP_SLACK_TOKENS + self.max_ratio * self.expected_num_tokens(text)
         return math.ceil(tokens / TOKENS_PER_FRAME) * TOKENS_PER_FRAME
 
 

@@ -25,7 +25,7 @@ import torch
 import torch.nn.functional as F
 from audio_data import Speech, load_speech
 from codec_losses import Discriminators, MultiScaleMelLoss, discriminator_loss, generator_losses
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 MEL_WEIGHT, ADVERSARIAL_WEIGHT, MATCHING_WEIGHT = 15.0, 1.0, 4.0
@@ -208,6 +208,12 @@ class Crops:
 @click.option("--lr", type=float, default=8e-4, show_default=True)
 @click.option("--max-hours", type=float, default=None, help="Read at most so much speech.")
 @click.option("--compile/--no-compile", "compiled", default=False, show_default=True)
+@click.option(
+    "--start",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=None,
+    help="Go on from the weights of an earlier codec instead of none.",
+)
 @click.option("--gpus", default=None, help="Such as 0,1; default: all.")
 def main(speech_dir: Path, out: Path, gpus: str | None, **options) -> None:
     """Train the codec on SPEECH_DIR."""
@@ -267,6 +273,11 @@ def train(rank: int, world: int, speech_dir: Path, out: Path, options: dict, por
         average = saved["average"]
         state = {"step": saved["step"], "elapsed": saved["elapsed"]}
         generator.quantised = saved["quantised"]
+    elif options["start"] is not None:
+        weights = load_file(options["start"] / "model.safetensors")
+        generator.snac.load_state_dict({k: v.float() for k, v in weights.items()})
+        generator.quantised = True
+        average = {k: v.detach().clone() for k, v in generator.state_dict().items()}
     else:
         match_level(generator, crops.batch(8))
         share(world, [p.data for p in generator.parameters()], average=True)

@@ -5,6 +5,7 @@ matching from HiFi-GAN (arXiv:2010.05646); complex multi-resolution STFT discrim
 (arXiv:2210.13438). All are narrower here than there: one narrator, minutes of training.
 """
 
+import itertools
 import math
 
 import torch
@@ -70,7 +71,7 @@ class PeriodDiscriminator(nn.Module):
         self.period = period
         sizes = (1, *channels)
         self.convs = nn.ModuleList(
-            weight_norm(nn.Conv2d(a, b, (5, 1), (3, 1), (2, 0))) for a, b in zip(sizes, sizes[1:], strict=False)
+            weight_norm(nn.Conv2d(a, b, (5, 1), (3, 1), (2, 0))) for a, b in itertools.pairwise(sizes)
         )
         self.convs.append(weight_norm(nn.Conv2d(channels[-1], channels[-1], (5, 1), 1, (2, 0))))
         self.head = weight_norm(nn.Conv2d(channels[-1], 1, (3, 1), 1, (1, 0)))

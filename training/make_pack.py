@@ -57,17 +57,6 @@ def main(model_dir: Path, codec_dir: Path, out: Path, codes: Path | None, model_
     codec = load_file(codec_dir / "model.safetensors")
     base, per_char = fit_length(codes) if codes else (o["base_tokens"], o["tokens_per_char"])
     config = json.loads((model_dir / "config.json").read_text(encoding="utf-8"))
-    if not o["float16"]:
-        config["quantization_config"] = {
-            "quant_method": "compressed-tensors",
-            "format": "int-quantized",
-            "config_groups": {
-                "group_0": {
-                    "targets": ["Linear", "Embedding"],
-                    "weights": {"num_bits": 8, "type": "int", "symmetric": True, "strategy": "channel"},
-                }
-            },
-        }
     sampling = Sampling(o["temperature"], o["top_p"], o["repetition_penalty"])
     pack = {
         "format_version": 1,
