@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 import logging
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from orpheus_batch.audio.cache import AudioCache
@@ -45,7 +46,7 @@ BOOK_ERRORS = (InputError, CoverageError, LedgerError, EncodeError, DeliveryErro
 
 
 class BookRun:
-    """A book with its ledger open for writing; a context manager.
+    """A book with its ledger open for writing, until `close`.
 
     Args:
         book: Planned already.
@@ -57,6 +58,7 @@ class BookRun:
 
     Raises:
         LedgerError: The ledger can't be opened.
+        EncodeError: The audio cache can't.
     """
 
     def __init__(
@@ -69,7 +71,6 @@ class BookRun:
         progress: Progress,
     ):
         self.book = book
-        self.ledger = Ledger.open(book.folder)
         self.error = ""
         """the first thing that went wrong with the book; the rest of it is done all the same where possible"""
         self.num_encoding = 0
@@ -82,11 +83,15 @@ class BookRun:
         self._cover = cover
         self._encoders = encoders
         self._progress = progress
-        self._cache = AudioCache(book.folder / CACHE_FOLDER, models.codec_fingerprint)
-        self._spoken = [row for row in self.ledger.chapters() if row.num_segments]
+        self._encoded_now: set[int] = set()
+        codec_fingerprint = models.codec_fingerprint
+        with ExitStack() as on_error:
+            self.ledger = on_error.enter_context(Ledger.open(book.folder))
+            self._cache = AudioCache(book.folder / CACHE_FOLDER, codec_fingerprint)
+            self._spoken = [row for row in self.ledger.chapters() if row.num_segments]
+            on_error.pop_all()
         self._titles = {row.index: row.title for row in self._spoken}
         self._unfinished = list(self._spoken)
-        self._encoded_now: set[int] = set()
 
     def close(self) -> None:
         """Close the ledger."""

@@ -53,8 +53,9 @@ def resolve_precision(precision: str, device: str) -> str:
 
 
 def is_pack_folder(name_or_path: str) -> bool:
-    """Return whether a pack is named by its folder, not by a shipped pack's name."""
-    return "/" in name_or_path or not (SHIPPED_PACKS / name_or_path / "pack.json").is_file()
+    """Return whether a pack is named by its folder: a shipped pack's name goes before one in this directory."""
+    is_shipped = "/" not in name_or_path and (SHIPPED_PACKS / name_or_path / "pack.json").is_file()
+    return not is_shipped and (Path(name_or_path).expanduser() / "pack.json").is_file()
 
 
 def torch_engine(pack: ModelPack, config: Config, device: str) -> Engine:
@@ -126,7 +127,10 @@ class Models:
         Raises:
             ConfigError: The weights are not there.
         """
-        return self.pack.model_fingerprint(resolve_precision(self.config.model.precision, self.device))
+        started = time.monotonic()
+        fingerprint = self.pack.model_fingerprint(resolve_precision(self.config.model.precision, self.device))
+        self.load_s += time.monotonic() - started
+        return fingerprint
 
     @functools.cached_property
     def codec_fingerprint(self) -> str:

@@ -65,7 +65,7 @@ class RunReport:
     wall_s: float
     """from the first book opened to the last file written, loading of models left out"""
     load_s: float
-    """loading of language model and codec"""
+    """loading of language model and codec, and hashing weights that were never seen before"""
 
     @property
     def speedup(self) -> float | None:

@@ -214,6 +214,20 @@ def test_an_engine_that_ends_early_is_an_error(line):
             )
 
 
+def test_a_pack_that_is_not_there_is_named_as_it_was_given(line):
+    """And not as a path in the current directory; the message lists what there is."""
+    with pytest.raises(ConfigError, match=r"no model pack 'nobody': give .*orpheus-3b"):
+        render(line, model__pack="nobody")
+
+
+def test_a_pack_in_the_working_directory_is_recorded_absolute(line, monkeypatch):
+    """So that a redo from elsewhere finds it."""
+    monkeypatch.chdir(line.folder)
+    render(line, model__pack="pack")
+    with Ledger.open(line.out / "house", read_only=True) as ledger:
+        assert str(line.pack) == ledger.facts()["config"]["model"]["pack"]
+
+
 def test_a_title_for_several_books_is_refused(line, tmp_path):
     """It would give them all one name."""
     other = tmp_path / "other.txt"
