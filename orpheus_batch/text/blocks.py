@@ -47,7 +47,34 @@ class Block:
 
 GAP_AT_START = 99
 UNWRAPPED_CHARS = 160
-"""a line longer than this was never wrapped, by hand or by machine: it is a paragraph"""
+"""a line longer than this was never wrapped, by hand or by machine"""
+UNWRAPPED_SHARE = 0.25
+"""share of a text's characters in such lines from which on every line is a paragraph: in wrapped books, edited
+by hand or not, it is near 0; where a paragraph is a line, only dialogue is in short ones"""
+MIN_WIDTH = 68
+"""margin taken for a text whose lines are all shorter: they are verse"""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How the lines of a text are laid out, judged over all of it."""
+
+    width: int
+    """margin at which lines are wrapped, in characters"""
+    unwrapped: bool
+    """every line is a paragraph"""
+
+
+def measure_layout(text: str) -> Layout:
+    """Judge how a text is wrapped.
+
+    Args:
+        text: A chapter or a book; the longer, the surer.
+    """
+    lengths = sorted(len(line.rstrip()) for line in text.split("\n") if line.strip())
+    long = sum(length for length in lengths if length > UNWRAPPED_CHARS)
+    width = lengths[int(0.95 * (len(lengths) - 1))] if lengths else MIN_WIDTH
+    return Layout(max(MIN_WIDTH, width), long > UNWRAPPED_SHARE * sum(lengths))
 
 
 def iter_blocks(text: str, start: int = 0, end: int | None = None) -> Iterator[Block]:

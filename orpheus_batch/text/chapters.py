@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from orpheus_batch.errors import InputError
-from orpheus_batch.text.blocks import UNWRAPPED_CHARS, Block, Line, iter_blocks
+from orpheus_batch.text.blocks import Block, Line, iter_blocks, measure_layout
 from orpheus_batch.text.contents import WIDE_GAP, find_contents
 from orpheus_batch.text.front_matter import is_title_page, is_worth_reading
 from orpheus_batch.text.headings import (
@@ -111,9 +111,10 @@ def find_chapters(
 def _split_blocks(source: str, start: int, end: int) -> list[Block]:
     """Cut into blocks; each line of an unwrapped block, and a label within a block, begins one of its own."""
     blocks: list[Block] = []
+    unwrapped = measure_layout(source[start:end]).unwrapped
     for block in iter_blocks(source, start, end):
         lines = block.lines
-        if any(len(line.text) > UNWRAPPED_CHARS for line in lines):
+        if unwrapped:
             cuts = list(range(len(lines)))
         else:
             cuts = [0, *(number for number in range(1, len(lines)) if _begins_chapter(lines, number))]

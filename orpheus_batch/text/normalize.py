@@ -77,6 +77,7 @@ _FRACTION_ALONE = re.compile(r"(?<!\d)(?<!\d )([½¼¾⅓⅔])")
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]+"
 )
+_RUN_OF_MARKS = re.compile(r"([^\w\s])\1{3,}")
 _ANGLE = re.compile(r"<\s*/?\s*\|?([^<>|]{0,200})\|?\s*/?\s*>")
 _SAFE = frozenset(" !\"'(),-.:;?ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 _WORK = re.compile(
@@ -124,6 +125,7 @@ def normalize(text: str, *, alphabet: str | None, tags: tuple[str, ...], heading
         Characters of ``alphabet``, and ``tags``, alone; empty where nothing can be pronounced.
     """
     text = _INVISIBLE.sub("", unicodedata.normalize("NFC", text)).translate(_folded())
+    text = _RUN_OF_MARKS.sub(r"\1\1\1", text)
     if "<" not in text and ">" not in text:
         spoken = _spoken(text, alphabet, heading)
         speaks = bool(_LETTER.search(spoken))

@@ -18,7 +18,8 @@ from orpheus_batch.data import Book, Boundary, Chapter, ChapterPlan, Sampling, S
 from orpheus_batch.errors import ConfigError, CoverageError
 from orpheus_batch.text.clauses import cut_points
 from orpheus_batch.text.normalize import end_with_comma, end_with_stop, normalize
-from orpheus_batch.text.split import SCENE_BREAK, SentenceSplitter
+from orpheus_batch.text.paragraphs import SCENE_BREAK
+from orpheus_batch.text.split import SentenceSplitter
 from orpheus_batch.voices import ModelPack
 
 SEGMENT_FORMAT_VERSION = 1

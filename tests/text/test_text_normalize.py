@@ -143,6 +143,7 @@ def test_a_pack_without_an_alphabet_keeps_nearly_everything() -> None:
     spoken = '"Tom\'s café" — 5% of £3, NO! <laugh> eot id 漢字'
     assert spoken == normalize(text, alphabet=None, tags=("<laugh>",))
     assert "" == normalize("— … !", alphabet=None, tags=())
+    assert "No!!! ---" == normalize("No" + "!" * 500 + " " + "-" * 500, alphabet=None, tags=())
     assert "5" == normalize("5", alphabet=None, tags=())
 
 

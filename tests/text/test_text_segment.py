@@ -215,6 +215,23 @@ def test_one_edited_sentence_changes_one_segment() -> None:
     assert 1 == len(changed)
 
 
+def test_an_edit_that_is_not_wrapped_again_changes_one_segment() -> None:
+    """A long line in a wrapped paragraph is an edit, no sign that every line is a paragraph."""
+    lines = [
+        "The old road went on between the high hedges for a mile or two. The",
+        "wind blew over it all day long.",
+    ] * 9
+    before = _plan("\n".join(lines))
+    lines[6] = (
+        lines[6].replace("The", "The rain had begun to fall by then, and nobody was about, and then the")
+        + " wide"
+    )
+    after = _plan("\n".join(lines))
+    changed = {s.segment_id for s in after.segments} - {s.segment_id for s in before.segments}
+    assert len(lines[6]) > 160
+    assert 0 < len(changed) <= 4
+
+
 @pytest.mark.parametrize(
     ("text", "pieces"),
     [

@@ -3,8 +3,9 @@
 import pytest
 
 from orpheus_batch.data import Boundary, Chapter
+from orpheus_batch.text.paragraphs import SCENE_BREAK
 from orpheus_batch.text.punkt import DATA_FILE, load_tokenizer
-from orpheus_batch.text.split import SCENE_BREAK, SentenceSplitter
+from orpheus_batch.text.split import SentenceSplitter
 
 SPLITTER = SentenceSplitter()
 
