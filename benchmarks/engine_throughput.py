@@ -32,10 +32,11 @@ from safetensors.torch import save_file
 
 from orpheus_batch.data import Sampling, TokenRequest
 from orpheus_batch.engine.torch import lane as lane_module
+from orpheus_batch.engine.torch.attention import FrameAttention
 from orpheus_batch.engine.torch.engine import TorchEngine
 from orpheus_batch.engine.torch.lane import Lane
-from orpheus_batch.engine.torch.linear import Linear
 from orpheus_batch.engine.torch.paged_cache import PagedCache
+from orpheus_batch.engine.torch.products import Linear
 from orpheus_batch.pack_writer import character_layout, vocab_size
 from orpheus_batch.testing import TINY_ALPHABET
 from orpheus_batch.tokens import TokenLayout
@@ -151,10 +152,10 @@ def clocks() -> Iterator[dict[str, float]]:
             (Lane, "run_frame", "rest"),
             (Lane, "_take_in", "prefill"),
             (Linear, "__call__", "linears"),
-            (PagedCache, "attend", "attention"),
-            (PagedCache, "write", "cache"),
-            (PagedCache, "plan_step", "cache"),
-            (PagedCache, "plan_frame", "cache"),
+            (FrameAttention, "attend", "attention"),
+            (FrameAttention, "__init__", "cache"),
+            (FrameAttention, "start_step", "cache"),
+            (FrameAttention, "write", "cache"),
             (PagedCache, "use_blocks", "cache"),
             (PagedCache, "move_blocks", "cache"),
             (lane_module, "sample", "sampler"),

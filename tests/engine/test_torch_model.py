@@ -8,11 +8,12 @@ import torch.nn.functional as F
 from engine_models import LAYOUT, write_llama
 from transformers import LlamaForCausalLM
 
-from orpheus_batch.engine.torch import linear
+from orpheus_batch.engine.torch import products
+from orpheus_batch.engine.torch.attention import FrameAttention
 from orpheus_batch.engine.torch.blocks import BlockTables
-from orpheus_batch.engine.torch.linear import Linear, multiply_pairs
 from orpheus_batch.engine.torch.model import Llama
 from orpheus_batch.engine.torch.paged_cache import PagedCache
+from orpheus_batch.engine.torch.products import Linear, PairProduct
 from orpheus_batch.engine.torch.weights import load_weights, read_config
 
 CPU = torch.device("cpu")
@@ -28,7 +29,7 @@ def random(*shape: int, seed: int = 0) -> torch.Tensor:
 def test_linear_is_the_plain_product(monkeypatch, packed, rows):
     """With oneDNN's layout and without, for any number of rows, with a bias and without."""
     if not packed:
-        monkeypatch.setattr(linear, "can_pack", lambda dtype: False)
+        monkeypatch.setattr(products, "can_pack", lambda dtype: False)
     weight, bias, x = random(96, 64), random(96, seed=1), random(rows, 64, seed=2)
     torch.testing.assert_close(Linear(weight)(x), F.linear(x, weight))
     torch.testing.assert_close(Linear(weight, bias)(x), F.linear(x, weight, bias))
@@ -36,21 +37,24 @@ def test_linear_is_the_plain_product(monkeypatch, packed, rows):
 
 def test_a_torch_that_cannot_pack_is_noticed(monkeypatch):
     """The operators are torch's own affair: gone, or wrong in their results, they are not used."""
-    assert not linear.can_pack.__wrapped__(torch.float64)
+    assert not products.can_pack.__wrapped__(torch.float64)
     for broken in (lambda *args: 1 / torch.zeros(2, 32), None):
-        monkeypatch.setattr(linear, "_pack", broken or (lambda weight: weight.no_such_attribute))
-        assert not linear.can_pack.__wrapped__(torch.float32)
+        monkeypatch.setattr(products, "_pack", broken or (lambda weight: weight.no_such_attribute))
+        assert not products.can_pack.__wrapped__(torch.float32)
 
 
 @pytest.mark.parametrize("most_threads", [0, 1000])
 def test_products_of_pairs_are_the_plain_ones(monkeypatch, most_threads):
     """By numpy and by torch."""
-    monkeypatch.setattr(linear, "_MAX_THREADS_FOR_NUMPY", most_threads)
+    monkeypatch.setattr(products, "_MAX_THREADS_FOR_NUMPY", most_threads)
     left, right = random(50, 3, 16), random(50, 16, 8, seed=1)
-    torch.testing.assert_close(multiply_pairs(left, right), left @ right)
-    torch.testing.assert_close(
-        multiply_pairs(left.bfloat16(), right.bfloat16()), left.bfloat16() @ right.bfloat16()
-    )
+    for dtype in (torch.float32, torch.bfloat16):
+        operands, out = (left.to(dtype), right.to(dtype)), torch.empty(50, 3, 8, dtype=dtype)
+        multiply = PairProduct(*operands, out)
+        for _ in range(2):
+            operands[0].mul_(2)  # it is what they hold when it is called that counts
+            multiply()
+            torch.testing.assert_close(out, operands[0] @ operands[1])
 
 
 def next_logits(folder: Path, prompts: list[torch.Tensor], dtype: torch.dtype) -> torch.Tensor:
@@ -71,9 +75,8 @@ def next_logits(folder: Path, prompts: list[torch.Tensor], dtype: torch.dtype) -
         ids = torch.cat([prompt[:-1] for prompt in prompts])
         model.prefill(ids, lengths, torch.tensor(blocks), torch.tensor(cells), cache)
         positions = torch.tensor([len(prompt) - 1 for prompt in prompts])
-        plan = cache.plan_frame(tables, len(prompts))
-        step = cache.plan_step(plan, positions)
-        hidden = model.decode(torch.stack([p[-1] for p in prompts]), positions, cache, plan, step)
+        attention = FrameAttention(cache, tables, len(prompts), config.num_heads)
+        hidden = model.decode(torch.stack([p[-1] for p in prompts]), positions, attention)
         return torch.cat([model.logits(hidden, position) for position in range(7)], dim=1)
 
 

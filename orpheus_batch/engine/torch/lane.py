@@ -15,9 +15,10 @@ import numpy as np
 import torch
 
 from orpheus_batch.data import TokenStream
+from orpheus_batch.engine.torch.attention import FrameAttention
 from orpheus_batch.engine.torch.blocks import BlockTables
 from orpheus_batch.engine.torch.model import Llama
-from orpheus_batch.engine.torch.paged_cache import BlockPlan, PagedCache
+from orpheus_batch.engine.torch.paged_cache import PagedCache
 from orpheus_batch.engine.torch.sampler import apply_repetition_penalty_, sample
 from orpheus_batch.engine.torch.scheduler import Sequence
 from orpheus_batch.engine.torch.state import SlotState
@@ -151,14 +152,15 @@ class Lane:
         state, num_slots = self._state, len(self.running)
         self._grow(0)
         self._cache.move_blocks(*self._tables.compact())
-        plan = self._cache.plan_frame(self._tables, num_slots)
+        attention = FrameAttention(self._cache, self._tables, num_slots, self._model.num_heads)
         settings = [sequence.request.sampling for sequence in self.running]
         penalized = any(s.repetition_penalty != 1.0 for s in settings)
         top_p = state.top_p[:num_slots] if any(s.top_p < 1.0 for s in settings) else None
         noise = state.noise(num_slots) if any(s.temperature != 0.0 for s in settings) else None
         stop_illegal = state.num_frames[:num_slots] < state.stop_from_frame[:num_slots]
         for position in range(TOKENS_PER_FRAME):
-            logits = self._logits(plan, position)
+            hidden = self._model.decode(state.last_token[:num_slots], state.position[:num_slots], attention)
+            logits = self._model.logits(hidden, position)
             if penalized:
                 codes = logits[:, 1:] if position == 0 else logits
                 seen, penalty = state.seen[:num_slots, position], state.repetition_penalty[:num_slots]
@@ -175,11 +177,3 @@ class Lane:
         self._stats.num_slot_frames += num_slots
         peak = self._tables.allocator.peak_num_used
         self._stats.peak_num_blocks = max(self._stats.peak_num_blocks, peak)
-
-    def _logits(self, plan: BlockPlan, position: int) -> torch.Tensor:
-        """Take the newest token of every slot; return logits of what may follow at ``position``."""
-        num_slots = len(self.running)
-        positions = self._state.position[:num_slots]
-        step = self._cache.plan_step(plan, positions)
-        hidden = self._model.decode(self._state.last_token[:num_slots], positions, self._cache, plan, step)
-        return self._model.logits(hidden, position)

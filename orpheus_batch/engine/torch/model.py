@@ -8,7 +8,8 @@ Source: the architecture and its order of operations as in `transformers`' ``mod
 import torch
 import torch.nn.functional as F
 
-from orpheus_batch.engine.torch.paged_cache import BlockPlan, PagedCache, StepPlan
+from orpheus_batch.engine.torch.attention import FrameAttention
+from orpheus_batch.engine.torch.paged_cache import PagedCache
 from orpheus_batch.engine.torch.rope import rotate_, rotations
 from orpheus_batch.engine.torch.weights import LayerWeights, LlamaConfig, LlamaWeights
 
@@ -44,6 +45,7 @@ class Llama:
     """The model on one device."""
 
     def __init__(self, config: LlamaConfig, weights: LlamaWeights):
+        self.num_heads = config.num_heads
         self._config = config
         self._embedding = weights.embedding
         self._inverse_frequencies = config.rope.inverse_frequencies().to(weights.embedding.device)
@@ -82,31 +84,25 @@ class Llama:
                 hidden = layer.finish(hidden, self._attend_prompts(query, kv, inside))
 
     def decode(
-        self,
-        token_ids: torch.Tensor,
-        positions: torch.Tensor,
-        cache: PagedCache,
-        plan: BlockPlan,
-        step: StepPlan,
+        self, token_ids: torch.Tensor, positions: torch.Tensor, attention: FrameAttention
     ) -> torch.Tensor:
-        """Take one token a slot.
+        """Take one token a slot; its keys and values are added to the cache.
 
         Args:
             token_ids: int64 [n].
             positions: int64 [n], of the tokens in their sequences.
-            cache: Holds what comes before; the tokens' own keys and values are added.
-            plan: Of the frame.
-            step: Of this step.
+            attention: Over what comes before.
 
         Returns:
             [n, hidden], ready for `logits`.
         """
         rotation = rotations(positions, self._inverse_frequencies)
         hidden = self._embedding[token_ids]
+        attention.start_step(positions)
         for index, layer in enumerate(self._layers):
             query, kv = layer.qkv(hidden, rotation)
-            cache.write(index, step.block, step.cell, kv)
-            hidden = layer.finish(hidden, cache.attend(index, query, plan, step))
+            attention.write(index, kv)
+            hidden = layer.finish(hidden, attention.attend(index, query))
         return F.rms_norm(hidden, self._norm.shape, self._norm, self._config.rms_norm_eps)
 
     def logits(self, hidden: torch.Tensor, position: int) -> torch.Tensor:

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
-from orpheus_batch.engine.torch.linear import Linear
+from orpheus_batch.engine.torch.products import Linear
 from orpheus_batch.engine.torch.rope import Rope, interleave_halves, read_rope
 from orpheus_batch.errors import EngineError
 from orpheus_batch.tokens import TokenLayout

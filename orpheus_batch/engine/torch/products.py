@@ -1,9 +1,12 @@
 """Matrix products, in the fastest form that the machine has.
 
-On a CPU the weight is kept in oneDNN's blocked layout, as ``torch.compile`` would have it: the product is the
-same in exact float32, a quarter faster for a batch and twice as fast for a few rows, because nothing is
-repacked at each call (``docs/engine.md`` has the numbers). The operators are not a documented interface of
-torch; where they are missing or do not work, the plain product takes their place.
+On a CPU a layer's weight is kept in oneDNN's blocked layout, as ``torch.compile`` would have it: the product is
+the same in exact float32, a quarter faster for a batch and twice as fast for a few rows, because nothing is
+repacked at each call. The operators are not a documented interface of torch; where they are missing or do not
+work, the plain product takes their place.
+
+The many small products of attention are numpy's on a few cores: its OpenBLAS has kernels for small matrices, and
+is on one core faster than torch's MKL on two (``docs/engine.md`` has the numbers).
 """
 
 from functools import cache
@@ -35,23 +38,19 @@ class Linear:
         return F.linear(x, self._weight, self._bias)
 
 
-def multiply_pairs(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-    """Return the product of each pair of many small matrices.
+class PairProduct:
+    """The product of each pair of many small matrices, always of the same memory into the same memory."""
 
-    On a CPU with few cores it is numpy's, whose OpenBLAS has kernels for small matrices: on one core more than
-    twice as fast as torch's MKL on two, for the three rows that share a head of keys.
+    def __init__(self, left: torch.Tensor, right: torch.Tensor, out: torch.Tensor):
+        """Take [pairs, rows, inner], [pairs, inner, columns] and where [pairs, rows, columns] goes."""
+        self._function, self._operands, self._out = torch.bmm, (left, right), out
+        few_cores = left.device.type == "cpu" and torch.get_num_threads() <= _MAX_THREADS_FOR_NUMPY
+        if few_cores and left.dtype == torch.float32:
+            self._function, self._operands, self._out = np.matmul, (left.numpy(), right.numpy()), out.numpy()
 
-    Args:
-        left: [pairs, rows, inner].
-        right: [pairs, inner, columns].
-
-    Returns:
-        [pairs, rows, columns].
-    """
-    plain = left.device.type != "cpu" or left.dtype != torch.float32
-    if plain or torch.get_num_threads() > _MAX_THREADS_FOR_NUMPY:
-        return torch.bmm(left, right)
-    return torch.from_numpy(np.matmul(left.numpy(), right.numpy()))
+    def __call__(self) -> None:
+        """Multiply what the operands hold now."""
+        self._function(*self._operands, out=self._out)
 
 
 @cache

@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from orpheus_batch.engine.torch.attention import FrameAttention
 from orpheus_batch.engine.torch.blocks import BlockTables
 from orpheus_batch.engine.torch.paged_cache import PagedCache
 
@@ -25,9 +26,9 @@ def write_all(cache: PagedCache, tables: BlockTables, slot: int, kv: torch.Tenso
 
 def attend(cache: PagedCache, tables: BlockTables, query: torch.Tensor, lengths: list[int]) -> torch.Tensor:
     """Attend from the last token of each slot."""
-    plan = cache.plan_frame(tables, len(lengths))
-    step = cache.plan_step(plan, torch.tensor(lengths) - 1)
-    return cache.attend(0, query, plan, step)
+    attention = FrameAttention(cache, tables, len(lengths), NUM_HEADS)
+    attention.start_step(torch.tensor(lengths) - 1)
+    return attention.attend(0, query)
 
 
 def plain(query: torch.Tensor, kv: torch.Tensor) -> torch.Tensor:
@@ -44,8 +45,8 @@ def test_paged_attention_equals_plain_attention(tokens_per_block):
     lengths = [1, 40, 9, 23]
     tables = BlockTables(4, 200, tokens_per_block)
     cache = PagedCache(1, NUM_KV_HEADS, HEAD_DIM, 200, tokens_per_block, CPU, torch.float32)
-    cache._keys.fill_(torch.nan)  # what fresh memory may hold must not be seen
-    cache._values.fill_(torch.nan)
+    cache.keys[0].fill_(torch.nan)  # what fresh memory may hold must not be seen
+    cache.values[0].fill_(torch.nan)
     sequences = [random(length, 2, NUM_KV_HEADS, HEAD_DIM, seed=length) for length in lengths]
     query = random(4, NUM_HEADS, HEAD_DIM)
     for num_tokens in range(1, 48):  # block by block, so that the slots' blocks are mixed
