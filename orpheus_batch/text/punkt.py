@@ -22,6 +22,7 @@ _WORD_AND_STOP = re.compile(r"([^\W\d_]+)(\.?)")
 _LETTERS_AND_STOPS = re.compile(r"[^\W\d_](?:\.[^\W\d_]{1,3})*")
 _SHORT_WORD = re.compile(r"[^\W\d_]{2,6}")
 _RUN_OF_MARKS = re.compile(r"([^\w\s])\1{3,}")
+_LONG_LINE = re.compile(r"([^\n]{2000}\S*) ")
 _LONG_TOKEN = re.compile(r"\S{80,}")
 MAX_REFINE_CHARS = 400_000
 """of a long book, so much from its beginning is learned from: names and abbreviations recur"""
@@ -88,10 +89,11 @@ def learn(text: str) -> "PunktParameters":
 def plain_words(text: str) -> str:
     """Return ``text`` as Punkt's trainer is to see it: no curly quotes, emphasis or monstrous tokens.
 
-    NLTK's patterns take quadratic time on thousands of marks in a row, which hostile files have.
+    NLTK's patterns take quadratic time on thousands of marks in a row, which hostile files have, and its guard
+    against that gives up on a line that takes five seconds, as one of a megabyte may: lines are kept short.
     """
     text = _RUN_OF_MARKS.sub(r"\1\1\1", text.translate(FOLD_QUOTES).replace("_", ""))
-    return _LONG_TOKEN.sub(" ", text)
+    return _LONG_LINE.sub(r"\1\n", _LONG_TOKEN.sub(" ", text))
 
 
 @lru_cache(maxsize=1)

@@ -5,7 +5,6 @@ paragraph's end, and a mere line wrap can't end one. Voices and lengths are not 
 """
 
 import re
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from orpheus_batch.data import Book, Boundary, Chapter, Sentence
@@ -84,7 +83,9 @@ class SentenceSplitter:
 
     def _split_unit(self, text: str, unit: Unit) -> list[tuple[int, str, Boundary, str]]:
         if unit.skip_reason:
-            return [(unit.start, text[unit.start : unit.end], unit.boundary, unit.skip_reason)]
+            return [
+                (unit.start, " ".join(text[unit.start : unit.end].split()), unit.boundary, unit.skip_reason)
+            ]
         cleaned = clean(text, unit.start, unit.end, ", " if unit.verse else " ")
         ends = sentence_ends(cleaned.text, self._tokenizer)
         pieces = []
@@ -121,8 +122,3 @@ def _heading_text(heading: str) -> str:
         part if part[-1] in ".!?:;," or number == len(parts) - 1 else f"{part}."
         for number, part in enumerate(parts)
     )
-
-
-def sentence_texts(sentences: Sequence[Sentence]) -> list[str]:
-    """Return the words of the sentences that are read."""
-    return [sentence.text for sentence in sentences if not sentence.skip_reason]
