@@ -33,6 +33,10 @@ def test_linear_is_the_plain_product(monkeypatch, packed, rows):
     weight, bias, x = random(96, 64), random(96, seed=1), random(rows, 64, seed=2)
     torch.testing.assert_close(Linear(weight)(x), F.linear(x, weight))
     torch.testing.assert_close(Linear(weight, bias)(x), F.linear(x, weight, bias))
+    residual = random(rows, 96, seed=3)
+    expected = residual + F.linear(x, weight, bias)
+    torch.testing.assert_close(Linear(weight, bias).plus(x, residual), expected)
+    torch.testing.assert_close(residual, random(rows, 96, seed=3))  # not written to
 
 
 def test_a_torch_that_cannot_pack_is_noticed(monkeypatch):

@@ -11,7 +11,6 @@ Source: split softmax as in Flash-Decoding (Dao et al., 2023).
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from orpheus_batch.engine.torch.blocks import BlockTables
 from orpheus_batch.engine.torch.paged_cache import PagedCache
@@ -28,6 +27,8 @@ class FrameAttention:
     def __init__(self, cache: PagedCache, tables: BlockTables, num_slots: int, num_heads: int):
         """Take slots 0..num_slots-1; the blocks in use must be 0..N-1 (see `BlockTables.compact`)."""
         self._cache = cache
+        self._num_heads = num_heads
+        self._is_float32 = cache.keys[0].dtype == torch.float32
         counts = tables.num_blocks[:num_slots]
         columns = np.arange(counts.max())
         used = columns < counts[:, None]
@@ -65,26 +66,27 @@ class FrameAttention:
 
         Args:
             layer: Which; the tokens' keys and values are written already.
-            query: [n, heads, head_dim]; head h reads the keys of kv head h // (heads / kv_heads).
+            query: [n, heads * head_dim], scaled; head h reads the keys of kv head h // (heads / kv_heads).
 
         Returns:
             [n, heads * head_dim].
         """
-        num_slots, num_heads, head_dim = query.shape
-        scaled = query.reshape(num_slots, -1) * head_dim**-0.5
-        torch.index_select(scaled, 0, self._owner, out=self._queries)
+        num_slots = len(query)
+        torch.index_select(query, 0, self._owner, out=self._queries)
         self._score_products[layer]()
-        scores = self._scores.float().add_(self._bias)  # [N, heads, tokens_per_block]
-
-        block_peak = scores.amax(-1)
-        peak = block_peak.index_select(0, self._flat_table).view(num_slots, -1, num_heads).amax(1)
+        # softmax in float32; where the cache is float32, in the very memory of the scores
+        scores = self._scores if self._is_float32 else self._scores.float()
+        scores.add_(self._bias)  # [N, heads, tokens_per_block]
+        block_peak = scores.amax(2)
+        peak = block_peak.index_select(0, self._flat_table).view(num_slots, -1, self._num_heads).amax(1)
         scores.sub_(peak.index_select(0, self._owner).unsqueeze(2)).exp_()
-        weight_sum = self._sum_over_blocks(scores.sum(-1))
-        if scores is not self._scores:
+        weight_sum = self._sum_over_blocks(scores.sum(2))
+        if not self._is_float32:
             self._scores.copy_(scores)
         self._value_products[layer]()
-        attended = self._sum_over_blocks(self._partial.float()).view(query.shape)
-        return attended.div_(weight_sum.unsqueeze(2)).to(query.dtype).view(num_slots, -1)
+        attended = self._sum_over_blocks(self._partial if self._is_float32 else self._partial.float())
+        attended.view(num_slots, self._num_heads, -1).div_(weight_sum.unsqueeze(2))
+        return attended if self._is_float32 else attended.to(query.dtype)
 
     def _make_products(self, num_blocks: int, num_heads: int) -> None:
         """Lay out the memory of a step, and what is multiplied in it for each layer."""
@@ -106,7 +108,7 @@ class FrameAttention:
 
     def _sum_over_blocks(self, values: torch.Tensor) -> torch.Tensor:
         """Add up the rows [N, …] of each slot's blocks, in the order of positions wherever the blocks lie."""
-        return F.embedding_bag(self._blocks, values, self._offsets, mode="sum")
+        return torch.embedding_bag(values, self._blocks, self._offsets)[0]
 
     def _tensor(self, array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(array).to(self._cache.device)

@@ -34,7 +34,7 @@ class BlockAllocator:
         """Take a block.
 
         Raises:
-            MemoryError: None is free. The scheduler reserves what a sequence may need before it starts, so
+            RuntimeError: None is free. The scheduler reserves what a sequence may need before it starts, so
                 this is a bug in it.
         """
         if self._holes:
@@ -43,7 +43,7 @@ class BlockAllocator:
             block = self.high_water
             self.high_water += 1
         else:
-            raise MemoryError(f"all {self.num_blocks} KV cache blocks are in use")
+            raise RuntimeError(f"all {self.num_blocks} KV cache blocks are in use")
         self._used[block] = 1
         self.num_used += 1
         self.peak_num_used = max(self.peak_num_used, self.num_used)

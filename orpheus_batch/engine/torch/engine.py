@@ -20,24 +20,21 @@ from orpheus_batch.data import TokenRequest, TokenStream
 from orpheus_batch.engine.torch.lane import Lane, LaneStats
 from orpheus_batch.engine.torch.model import Llama
 from orpheus_batch.engine.torch.paged_cache import PagedCache
+from orpheus_batch.engine.torch.resources import (
+    explained_memory_errors,
+    plan_lanes,
+    resolve_device,
+    resolve_precision,
+)
 from orpheus_batch.engine.torch.scheduler import Scheduler, Sequence
-from orpheus_batch.engine.torch.weights import LlamaConfig, load_weights, read_config
+from orpheus_batch.engine.torch.weights import load_weights, read_config
 from orpheus_batch.errors import EngineError
 from orpheus_batch.tokens import TokenLayout
 from orpheus_batch.units import format_bytes
 
 logger = logging.getLogger(__name__)
 
-_PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-_CPU_MAX_BATCH_SIZE = 64
-_CUDA_MAX_BATCH_SIZE = 1024
-_CPU_TOKENS_PER_SLOT = 4_096
-"""KV budget a slot; more than a sequence takes, since memory is taken only when used"""
-_CUDA_TOKENS_PER_SLOT = 1_024
-"""a prompt of 100 tokens and 11 s of speech, at the cap"""
 _LOOK_AHEAD_BATCHES = 4
-_MAX_CPU_LANES = 4
-"""more would wait for each other's Python"""
 _IDLE_SLEEP_S = 0.005
 
 
@@ -84,31 +81,36 @@ class TorchEngine:
             layout: Which ids are audio codes, which stops.
             device: "auto" takes a GPU where there is one; else "cpu", "cuda", "cuda:1".
             precision: "float32", "bfloat16", or "auto": float32 on CPU, bfloat16 on a GPU.
-            max_batch_size: Sequences that run together; None: see ``docs/engine.md``.
+            max_batch_size: Sequences that run together; None: `plan_lanes` says.
             tokens_per_block: Size of a KV cache block.
-            kv_cache_gb: Memory for keys and values, in 10^9 bytes; None: see ``docs/engine.md``.
-            num_threads: CPU threads of this process's torch; None leaves them as they are.
+            kv_cache_gb: Memory for keys and values, in 10^9 bytes; None: `plan_lanes` says.
+            num_threads: CPU threads; None: as many as torch uses now. The caller's own torch is left as it is.
 
         Raises:
-            EngineError: The model can't be loaded, or there is no such device, or no room for the cache.
+            EngineError: The model can't be loaded, there is no such device, or there is no room for it.
         """
-        self._device = _resolve_device(device)
-        self._dtype = _resolve_precision(precision, self._device)
+        self._device = resolve_device(device)
+        self._dtype = resolve_precision(precision, self._device)
         self._layout = layout
         self._config = read_config(model_dir)
-        weights = load_weights(model_dir, self._config, layout, self._device, self._dtype)
-        self._num_parameters = _num_parameters(self._config)
-        self._model: Llama | None = Llama(self._config, weights)
-        self._num_threads = num_threads or torch.get_num_threads()
+        with explained_memory_errors(f"loading {model_dir}"):
+            weights = load_weights(model_dir, self._config, layout, self._device, self._dtype)
+            self._model: Llama | None = Llama(self._config, weights)
+            self._lanes = plan_lanes(
+                self._config,
+                self._device,
+                self._dtype,
+                tokens_per_block=tokens_per_block,
+                max_batch_size=max_batch_size,
+                kv_cache_gb=kv_cache_gb,
+                num_threads=num_threads,
+            )
+            self._caches = [self._make_cache(tokens_per_block) for _ in self._lanes.lane_sizes]
+        self._lane_stats = [LaneStats() for _ in self._caches]
+        self._workers = None
+        if self._lanes.threads_per_lane:
+            self._workers = _workers(len(self._caches), self._lanes.threads_per_lane)
         self._tokens_per_block = tokens_per_block
-        self._max_batch_size, num_blocks = self._budget(max_batch_size, kv_cache_gb)
-        num_lanes = 1
-        if self._device.type == "cpu":
-            num_lanes = min(self._num_threads, _MAX_CPU_LANES, self._max_batch_size, num_blocks)
-        self._lane_sizes = [(self._max_batch_size + i) // num_lanes for i in reversed(range(num_lanes))]
-        self._caches = [self._make_cache(num_blocks // num_lanes) for _ in range(num_lanes)]
-        self._lane_stats = [LaneStats() for _ in range(num_lanes)]
-        self._workers = _workers(num_lanes, self._num_threads) if self._device.type == "cpu" else None
         self._num_streams = self._num_generated_tokens = 0
         self._busy_s = 0.0
         self._generating = False
@@ -116,14 +118,15 @@ class TorchEngine:
 
     def describe(self) -> str:
         """Return one line for people: device, precision, batch and KV budget."""
-        where = f"{self._device} ({self._num_threads} threads, {len(self._lane_sizes)} lanes)"
+        num_lanes = len(self._lanes.lane_sizes)
+        where = f"{self._device} ({num_lanes} lanes, {num_lanes * self._lanes.threads_per_lane} threads)"
         if self._device.type == "cuda":
             where = f"{self._device} ({torch.cuda.get_device_name(self._device)})"
-        tokens = sum(cache.num_blocks for cache in self._caches) * self._tokens_per_block
+        tokens = num_lanes * self._lanes.blocks_per_lane * self._tokens_per_block
         dtype = str(self._dtype).removeprefix("torch.")
         return (
-            f"Llama of {self._num_parameters / 1e6:.1f} M parameters, {dtype} on {where}, up to "
-            f"{self._max_batch_size} sequences together, KV cache of {tokens:,} tokens "
+            f"Llama of {self._config.num_parameters / 1e6:.1f} M parameters, {dtype} on {where}, up to "
+            f"{sum(self._lanes.lane_sizes)} sequences together, KV cache of {tokens:,} tokens "
             f"({format_bytes(tokens * self._config.kv_bytes_per_token(self._dtype))})"
         )
 
@@ -156,7 +159,7 @@ class TorchEngine:
         beyond the model's longest sequence or the whole KV cache is lowered to it.
 
         Raises:
-            EngineError: The engine is closed, or another of its generators is still running.
+            EngineError: The engine is closed, another of its generators is still running, or memory ran out.
         """
         if self._model is None:
             raise EngineError("the engine is closed; make a new one")
@@ -169,38 +172,14 @@ class TorchEngine:
         finally:
             self._generating = False
 
-    def _budget(self, max_batch_size: int | None, kv_cache_gb: float | None) -> tuple[int, int]:
-        """Return the batch size and the number of KV blocks."""
-        block_bytes = self._config.kv_bytes_per_token(self._dtype) * self._tokens_per_block
-        on_cuda = self._device.type == "cuda"
-        if kv_cache_gb is not None:
-            budget = int(kv_cache_gb * 1e9)
-            batch_size = max_batch_size or (_CUDA_MAX_BATCH_SIZE if on_cuda else _CPU_MAX_BATCH_SIZE)
-        elif on_cuda:
-            free, _ = torch.cuda.mem_get_info(self._device)
-            budget = int(free * 0.8)
-            slot_bytes = self._config.kv_bytes_per_token(self._dtype) * _CUDA_TOKENS_PER_SLOT
-            batch_size = max_batch_size or max(1, min(_CUDA_MAX_BATCH_SIZE, budget // slot_bytes))
-        else:
-            batch_size = max_batch_size or _CPU_MAX_BATCH_SIZE
-            wanted = batch_size * self._config.kv_bytes_per_token(self._dtype) * _CPU_TOKENS_PER_SLOT
-            budget = min(wanted, _available_ram_bytes() // 2)
-        num_blocks = budget // block_bytes
-        if num_blocks < 1:
-            raise EngineError(
-                f"a KV cache of {format_bytes(budget)} holds no block of {self._tokens_per_block} tokens "
-                f"({format_bytes(block_bytes)}); raise engine.kv_cache_gb"
-            )
-        return batch_size, num_blocks
-
-    def _make_cache(self, num_blocks: int) -> PagedCache:
+    def _make_cache(self, tokens_per_block: int) -> PagedCache:
         config = self._config
         return PagedCache(
             num_layers=config.num_layers,
             num_kv_heads=config.num_kv_heads,
             head_dim=config.head_dim,
-            num_blocks=num_blocks,
-            tokens_per_block=self._tokens_per_block,
+            num_blocks=self._lanes.blocks_per_lane,
+            tokens_per_block=tokens_per_block,
             device=self._device,
             dtype=self._dtype,
         )
@@ -208,15 +187,15 @@ class TorchEngine:
     def _streams(self, requests: Iterator[TokenRequest | None]) -> Iterator[TokenStream]:
         """Run from empty slots until the requests have ended and all are answered."""
         scheduler = Scheduler(
-            lane_sizes=self._lane_sizes,
-            num_blocks=self._caches[0].num_blocks,
+            lane_sizes=self._lanes.lane_sizes,
+            num_blocks=self._lanes.blocks_per_lane,
             tokens_per_block=self._tokens_per_block,
             max_positions=self._config.max_position_embeddings,
-            look_ahead=_LOOK_AHEAD_BATCHES * self._max_batch_size,
+            look_ahead=_LOOK_AHEAD_BATCHES * sum(self._lanes.lane_sizes),
         )
         lanes = [
             Lane(self._model, cache, self._layout, size, stats)
-            for cache, size, stats in zip(self._caches, self._lane_sizes, self._lane_stats, strict=True)
+            for cache, size, stats in zip(self._caches, self._lanes.lane_sizes, self._lane_stats, strict=True)
         ]
         while True:
             for stream in scheduler.pull(requests):
@@ -230,7 +209,8 @@ class TorchEngine:
                     return
                 time.sleep(_IDLE_SLEEP_S)
                 continue
-            self._run_frame(busy)
+            with explained_memory_errors("generating"):
+                self._run_frame(busy)
             streams = [stream for lane, _ in busy for stream in lane.collect()]
             self._busy_s += time.perf_counter() - began
             for stream in streams:
@@ -253,16 +233,14 @@ class TorchEngine:
             wait(frames)
 
 
-def _workers(num_lanes: int, num_threads: int) -> ThreadPoolExecutor:
-    """Return one worker a lane, each with its share of the threads.
+def _workers(num_lanes: int, threads_per_lane: int) -> ThreadPoolExecutor:
+    """Return one worker a lane, each with threads of its own.
 
     torch keeps the number for each thread that calls it, but setting it also sets what other threads start
     from; so it is put back once all workers have theirs.
     """
     before = torch.get_num_threads()
-    workers = ThreadPoolExecutor(
-        num_lanes, "lane", initializer=_use_threads, initargs=(max(1, num_threads // num_lanes),)
-    )
+    workers = ThreadPoolExecutor(num_lanes, "lane", initializer=_use_threads, initargs=(threads_per_lane,))
     started = Barrier(num_lanes + 1)
     for _ in range(num_lanes):
         workers.submit(started.wait)
@@ -275,43 +253,3 @@ def _use_threads(num_threads: int) -> None:
     """Let the calling thread's operations use so many threads."""
     torch.set_num_threads(num_threads)
     torch.get_num_threads()  # the first call in a thread takes over the number of the process: have it now
-
-
-def _resolve_device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise EngineError(f"there is no device '{name}': give auto, cpu, cuda or cuda:N") from error
-    if device.type not in ("cpu", "cuda"):
-        raise EngineError(f"the device '{name}' is not supported: give auto, cpu, cuda or cuda:N")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise EngineError(f"there is no device '{name}' here; {torch.cuda.device_count()} GPUs were found")
-    return device
-
-
-def _resolve_precision(name: str, device: torch.device) -> torch.dtype:
-    if name == "auto":
-        return torch.float32 if device.type == "cpu" else torch.bfloat16
-    if name not in _PRECISIONS:
-        raise EngineError(f"the precision '{name}' is not supported: give auto, {', '.join(_PRECISIONS)}")
-    return _PRECISIONS[name]
-
-
-def _num_parameters(config: LlamaConfig) -> int:
-    """Return how many numbers the model is made of, embeddings once."""
-    heads = (2 * config.num_heads + 2 * config.num_kv_heads) * config.head_dim
-    layer = config.hidden_size * (heads + 3 * config.intermediate_size)
-    return config.num_layers * layer + config.vocab_size * config.hidden_size
-
-
-def _available_ram_bytes() -> int:
-    """Return the memory that can be had without swapping."""
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        logger.debug("no /proc/meminfo; taking 8 GB of memory for granted")
-    return 8_000_000_000

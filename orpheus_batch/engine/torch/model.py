@@ -22,20 +22,26 @@ class _Layer:
         self._weights = weights
 
     def qkv(self, hidden: torch.Tensor, rotation: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return rotated queries [n, heads, head_dim], and keys and values [n, 2, kv_heads, head_dim]."""
+        """Return rotated queries [n, heads * head_dim], and keys and values [n, 2, kv_heads, head_dim].
+
+        Args:
+            hidden: [n, hidden].
+            rotation: complex64 [n, heads + kv_heads, head_dim / 2], of queries and keys.
+        """
         config = self._config
         qkv = self._weights.qkv(self._normed(hidden, self._weights.input_norm))
-        heads = qkv.view(len(hidden), -1, config.head_dim)
-        rotate_(heads[:, : config.num_heads + config.num_kv_heads], rotation)
-        kv = heads[:, config.num_heads :].unflatten(1, (2, config.num_kv_heads))
-        return heads[:, : config.num_heads], kv
+        pairs = qkv.view(len(hidden), -1, config.head_dim // 2, 2)
+        rotate_(pairs[:, : rotation.shape[1]], rotation)
+        q_size = config.num_heads * config.head_dim
+        return qkv[:, :q_size], qkv[:, q_size:].view(-1, 2, config.num_kv_heads, config.head_dim)
 
     def finish(self, hidden: torch.Tensor, attended: torch.Tensor) -> torch.Tensor:
         """Add attention [n, heads * head_dim] and the feed-forward part to ``hidden``."""
-        hidden = hidden + self._weights.out(attended)
-        normed = self._normed(hidden, self._weights.post_attention_norm)
-        gate, up = self._weights.gate_up(normed).chunk(2, dim=-1)
-        return hidden + self._weights.down(F.silu(gate).mul_(up))
+        hidden = self._weights.out.plus(attended, hidden)
+        gate, up = self._weights.gate_up(self._normed(hidden, self._weights.post_attention_norm)).chunk(
+            2, dim=1
+        )
+        return self._weights.down.plus(F.silu(gate).mul_(up), hidden)
 
     def _normed(self, hidden: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         return F.rms_norm(hidden, weight.shape, weight, self._config.rms_norm_eps)
@@ -49,6 +55,9 @@ class Llama:
         self._config = config
         self._embedding = weights.embedding
         self._inverse_frequencies = config.rope.inverse_frequencies().to(weights.embedding.device)
+        # the scale of attention's scores goes into the queries as they are rotated
+        scales = [config.head_dim**-0.5] * config.num_heads + [1.0] * config.num_kv_heads
+        self._head_scales = torch.tensor(scales, device=weights.embedding.device)[:, None]
         self._layers = [_Layer(config, layer) for layer in weights.layers]
         self._norm = weights.norm
         self._heads = weights.heads
@@ -75,7 +84,7 @@ class Llama:
         columns = torch.arange(max(lengths), device=device)
         inside = columns < widths[:, None]
         positions = columns.expand(len(lengths), -1)[inside]
-        rotation = rotations(positions, self._inverse_frequencies)
+        rotation = rotations(positions, self._inverse_frequencies) * self._head_scales
         hidden = self._embedding[token_ids]
         for index, layer in enumerate(self._layers):
             query, kv = layer.qkv(hidden, rotation)
@@ -96,7 +105,7 @@ class Llama:
         Returns:
             [n, hidden], ready for `logits`.
         """
-        rotation = rotations(positions, self._inverse_frequencies)
+        rotation = rotations(positions, self._inverse_frequencies) * self._head_scales
         hidden = self._embedding[token_ids]
         attention.start_step(positions)
         for index, layer in enumerate(self._layers):
@@ -129,5 +138,6 @@ class Llama:
         keys, values = (
             padded(part).repeat_interleave(config.queries_per_kv_head, dim=1) for part in kv.unbind(1)
         )
-        attended = F.scaled_dot_product_attention(padded(query), keys, values, is_causal=True)
+        queries = padded(query.unflatten(1, (config.num_heads, config.head_dim)))
+        attended = F.scaled_dot_product_attention(queries, keys, values, is_causal=True, scale=1.0)
         return attended.transpose(1, 2)[inside].flatten(1)

@@ -37,6 +37,12 @@ class Linear:
             return torch.ops.mkldnn._linear_pointwise(x, self._weight, self._bias, "none", [], "")
         return F.linear(x, self._weight, self._bias)
 
+    def plus(self, x: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
+        """Return ``residual`` [n, out] plus the product."""
+        if self._packed:
+            return torch.ops.mkldnn._linear_pointwise.binary(x, residual, self._weight, self._bias, "add")
+        return residual + F.linear(x, self._weight, self._bias)
+
 
 class PairProduct:
     """The product of each pair of many small matrices, always of the same memory into the same memory."""

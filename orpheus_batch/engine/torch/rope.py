@@ -112,15 +112,14 @@ def rotations(positions: torch.Tensor, inverse_frequencies: torch.Tensor) -> tor
     return torch.complex(angles.cos(), angles.sin())
 
 
-def rotate_(heads: torch.Tensor, by: torch.Tensor) -> None:
+def rotate_(pairs: torch.Tensor, by: torch.Tensor) -> None:
     """Rotate queries or keys in place.
 
     Args:
-        heads: [n, heads, head_dim], the pairs side by side; the last dimension contiguous.
-        by: complex64 [n, 1, head_dim / 2], see `rotations`.
+        pairs: [n, heads, head_dim / 2, 2], what is rotated together side by side.
+        by: complex64 [n, heads or 1, head_dim / 2], see `rotations`.
     """
-    pairs = heads.unflatten(-1, (-1, 2))
-    if heads.dtype == torch.float32:
+    if pairs.dtype == torch.float32:
         torch.view_as_complex(pairs).mul_(by)
     else:  # there is no complex bfloat16
         pairs.copy_(torch.view_as_real(torch.view_as_complex(pairs.float()) * by))

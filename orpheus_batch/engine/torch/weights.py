@@ -54,6 +54,13 @@ class LlamaConfig:
         """How many query heads share one head of keys and values."""
         return self.num_heads // self.num_kv_heads
 
+    @property
+    def num_parameters(self) -> int:
+        """How many numbers the matrices hold, embeddings counted once."""
+        heads = (2 * self.num_heads + 2 * self.num_kv_heads) * self.head_dim
+        layer = self.hidden_size * (heads + 3 * self.intermediate_size)
+        return self.num_layers * layer + self.vocab_size * self.hidden_size
+
     def kv_bytes_per_token(self, dtype: torch.dtype) -> int:
         """Return the bytes that keys and values of one token take in all layers."""
         return 2 * self.num_layers * self.num_kv_heads * self.head_dim * dtype.itemsize
