@@ -107,6 +107,8 @@ class Segment:
     end: int
     seed: int
     """seed of the first take; take k uses ``seed + k``"""
+    temperature: float | None = None
+    """of this segment alone; None: the run's"""
 
 
 @dataclass(frozen=True, slots=True)

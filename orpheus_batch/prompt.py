@@ -5,6 +5,7 @@ that nothing written in a book (``<custom_token_5>``, ``<|eot_id|>``) can become
 in ordinary tokens. Control ids come from the pack's `TokenLayout` alone.
 """
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,12 +36,15 @@ class PromptBuilder:
     def request(self, segment: Segment, attempt: int = 0) -> TokenRequest:
         """Return the request for take ``attempt`` of a segment; each take has the next seed."""
         length = self._pack.length
+        sampling = self._pack.sampling
+        if segment.temperature is not None:
+            sampling = dataclasses.replace(sampling, temperature=segment.temperature)
         return TokenRequest(
             segment_id=segment.segment_id,
             prompt_token_ids=self.prompt_token_ids(segment.text, segment.voice),
             max_new_tokens=length.max_new_tokens(segment.text),
             expected_num_tokens=length.expected_num_tokens(segment.text),
-            sampling=self._pack.sampling,
+            sampling=sampling,
             seed=(segment.seed + attempt) & SEED_MASK,
             attempt=attempt,
         )

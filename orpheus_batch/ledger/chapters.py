@@ -16,11 +16,11 @@ _SEGMENTS_PER_CHAPTER = 1 << 32
 
 PLACED_SEGMENT_COLUMNS = """
     s.segment_id, p.position >> 32, p.position & 0xFFFFFFFF, s.text, s.voice, p.boundary, p.pause_after_s,
-    p.source_start, p.source_end, s.seed
+    p.source_start, p.source_end, s.seed, s.temperature
 """
 """of ``segments s`` and ``places p``, as `placed_segment` wants them at the start of a row"""
 
-_NUM_SEGMENT_COLUMNS = 10
+_NUM_SEGMENT_COLUMNS = 11
 _FILE_COLUMNS = "name, num_bytes, sha256, duration_s"
 
 
@@ -31,12 +31,8 @@ def position_range(chapter_index: int) -> tuple[int, int]:
 
 def placed_segment(row: tuple[Any, ...]) -> Segment:
     """Build a `Segment` of a row that begins with `PLACED_SEGMENT_COLUMNS`."""
-    segment_id, chapter_index, index, text, voice, boundary, pause_after_s, start, end, seed = row[
-        :_NUM_SEGMENT_COLUMNS
-    ]
-    return Segment(
-        segment_id, chapter_index, index, text, voice, Boundary(boundary), pause_after_s, start, end, seed
-    )
+    segment_id, chapter_index, index, text, voice, boundary, *rest = row[:_NUM_SEGMENT_COLUMNS]
+    return Segment(segment_id, chapter_index, index, text, voice, Boundary(boundary), *rest)
 
 
 def chapter_rows(database: Database) -> list[ChapterRow]:

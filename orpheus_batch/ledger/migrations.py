@@ -144,6 +144,70 @@ MIGRATIONS: tuple[Migration, ...] = (
             """,
         ),
     ),
+    Migration(
+        "items of a CSV or a corpus",
+        (
+            "ALTER TABLE segments ADD COLUMN temperature REAL",  # null: the run's
+            """
+            CREATE TABLE sources (
+                key INTEGER PRIMARY KEY,
+                path TEXT NOT NULL UNIQUE,
+                digest TEXT NOT NULL,          -- of content and settings once all of it is planned, else ''
+                report TEXT NOT NULL           -- JSON object: what of it was left out, and why
+            )
+            """,
+            # A row or sentence that becomes one audio file. Its places are at number * 2^32 + index.
+            """
+            CREATE TABLE items (
+                number INTEGER PRIMARY KEY,
+                item_id TEXT NOT NULL UNIQUE,
+                row_sha256 BLOB NOT NULL,      -- of what it was planned from
+                text TEXT NOT NULL,            -- as the source has it
+                voice TEXT NOT NULL,
+                seed INTEGER NOT NULL,
+                temperature REAL,
+                format TEXT NOT NULL,
+                file TEXT,                     -- relative to the folder; null while it has none of its own
+                split TEXT NOT NULL,
+                extra TEXT NOT NULL,           -- JSON object
+                source INTEGER NOT NULL REFERENCES sources (key),
+                line INTEGER,                  -- null once it has left its source
+                epoch INTEGER NOT NULL,        -- of the planning that last met it
+                state TEXT NOT NULL DEFAULT 'planned' CHECK (state IN ('planned', 'done', 'failed')),
+                made_by TEXT,                  -- digest of the settings of its audio
+                num_bytes INTEGER,
+                sha256 TEXT,
+                duration_s REAL,
+                loudness_db REAL,
+                shard INTEGER REFERENCES shards (key)
+            )
+            """,
+            "CREATE INDEX items_open ON items (number) WHERE state = 'planned' AND line IS NOT NULL",
+            "CREATE INDEX items_unsealed ON items (number) WHERE state <> 'planned' AND shard IS NULL",
+            "CREATE INDEX items_by_file ON items (file COLLATE NOCASE) WHERE file IS NOT NULL",
+            "CREATE INDEX items_by_line ON items (source, line)",
+            """
+            CREATE TABLE bad_rows (
+                source INTEGER NOT NULL REFERENCES sources (key),
+                line INTEGER NOT NULL,
+                item_id TEXT NOT NULL,
+                text TEXT NOT NULL,
+                reason TEXT NOT NULL
+            )
+            """,
+            "CREATE INDEX bad_rows_by_line ON bad_rows (source, line)",
+            """
+            CREATE TABLE shards (
+                key INTEGER PRIMARY KEY,
+                name TEXT NOT NULL UNIQUE,
+                num_items INTEGER NOT NULL,
+                num_bytes INTEGER NOT NULL,
+                sha256 TEXT NOT NULL,
+                audio_s REAL NOT NULL
+            )
+            """,
+        ),
+    ),
 )
 
 

@@ -14,26 +14,22 @@ from pathlib import Path
 from orpheus_batch.audio.cache import AudioCache
 from orpheus_batch.audio.encode import ChapterFile, ChapterJob, ChapterPiece, ChapterTags, chapter_filename
 from orpheus_batch.config import Config
-from orpheus_batch.data import Cue, TokenStream, Waveform
+from orpheus_batch.data import Cue, Waveform
 from orpheus_batch.errors import (
-    CoverageError,
-    DeliveryError,
-    EncodeError,
-    InputError,
     LedgerError,
     OrpheusBatchError,
-    TokenStreamError,
 )
 from orpheus_batch.fingerprint import sha256_file
-from orpheus_batch.ledger.records import ChapterRow, EncodedFile, PendingSegment
+from orpheus_batch.ledger.records import ChapterRow, EncodedFile, PendingSegment, Take
 from orpheus_batch.ledger.store import Ledger
-from orpheus_batch.pipeline.books import PlannedBook, predicted_s
+from orpheus_batch.pipeline.books import PlannedBook
 from orpheus_batch.pipeline.encoders import Encoders
-from orpheus_batch.pipeline.judge import DECODE_BATCH, Finished, batched, decode, judge
+from orpheus_batch.pipeline.judge import DECODE_BATCH, batched, decode
 from orpheus_batch.pipeline.models import Models
 from orpheus_batch.pipeline.progress import Progress
 from orpheus_batch.pipeline.report import BookResult, ChapterResult, FailedSegment
-from orpheus_batch.units import SAMPLE_RATE_HZ, TOKENS_PER_SECOND, seconds_to_samples
+from orpheus_batch.pipeline.segment_run import BOOK_ERRORS, SegmentRun
+from orpheus_batch.units import SAMPLE_RATE_HZ, seconds_to_samples
 
 logger = logging.getLogger(__name__)
 
@@ -41,11 +37,8 @@ CACHE_FOLDER = "cache"
 RECIPE_VERSION = 1
 """of stitching and encoding; raised when the same takes and settings give other bytes"""
 
-BOOK_ERRORS = (InputError, CoverageError, LedgerError, EncodeError, DeliveryError, TokenStreamError)
-"""what one book's trouble raises; a run goes on with the other books. Anything else is the end of the run"""
 
-
-class BookRun:
+class BookRun(SegmentRun):
     """A book with its ledger open for writing, until `close`.
 
     Args:
@@ -71,80 +64,35 @@ class BookRun:
         progress: Progress,
     ):
         self.book = book
-        self.error = ""
-        """the first thing that went wrong with the book; the rest of it is done all the same where possible"""
         self.num_encoding = 0
-        self.num_takes = 0
-        """recorded in this run"""
-        self.settled_audio_s = 0.0
-        """of segments settled in this run"""
-        self._models = models
-        self._config = config
         self._cover = cover
         self._encoders = encoders
-        self._progress = progress
         self._encoded_now: set[int] = set()
         codec_fingerprint = models.codec_fingerprint
         with ExitStack() as on_error:
-            self.ledger = on_error.enter_context(Ledger.open(book.folder))
+            super().__init__(on_error.enter_context(Ledger.open(book.folder)), models, config, progress)
             self._cache = AudioCache(book.folder / CACHE_FOLDER, codec_fingerprint)
             self._spoken = [row for row in self.ledger.chapters() if row.num_segments]
             on_error.pop_all()
         self._titles = {row.index: row.title for row in self._spoken}
         self._unfinished = list(self._spoken)
 
-    def close(self) -> None:
-        """Close the ledger."""
-        self.ledger.close()
-
-    def arrived(self, item: PendingSegment, stream: TokenStream) -> None:
-        """Tell of a stream that the engine has finished."""
-        self._progress.generated(
-            self._titles.get(item.segment.chapter_index, ""),
-            predicted_s(self._models.pack, item.segment.text),
-            len(stream.token_ids) / TOKENS_PER_SECOND,
-        )
-
-    def settle(self, finished: Sequence[Finished]) -> list[PendingSegment]:
-        """Judge streams and record them, all in one transaction, after their audio is safe in the cache.
-
-        Args:
-            finished: Streams with what was asked for; at most a block.
-
-        Returns:
-            What is to be taken again, with the next attempt's number, in order.
+    def keep(self, good: Sequence[tuple[PendingSegment, Take, Waveform]]) -> None:
+        """Put audio into the cache, before its takes are recorded.
 
         Raises:
-            LedgerError: The ledger can't be written; nothing of it is recorded then.
-            EncodeError: The cache can't be written, likewise.
-            CodecError: The codec can't go on.
+            EncodeError: The cache can't be written.
         """
-        takes = []
-        for batch in batched(finished, DECODE_BATCH):
-            judged = judge(batch, self._models, self._config.quality)
-            takes += [take for take, _ in judged]
-            good: dict[int, list[tuple[str, int, Waveform]]] = {}
-            for (item, _), (take, waveform) in zip(batch, judged, strict=True):
-                if waveform is not None:
-                    entry = (take.segment_id, take.attempt, waveform)
-                    good.setdefault(item.segment.chapter_index, []).append(entry)
-            for chapter_index, entries in good.items():
-                self._cache.put(chapter_index, entries)
-        max_attempts = self._config.quality.max_attempts
-        self.ledger.record_takes(takes, max_attempts=max_attempts)
-        self.num_takes += len(takes)
-        retakes = []
-        for (item, _), take in zip(finished, takes, strict=True):
-            if take.accepted or item.num_tries + 1 >= max_attempts:
-                self.settled_audio_s += take.num_audio_s
-                self._progress.settled(1)
-            else:
-                logger.debug("%s: %s", item.segment.segment_id[:12], "; ".join(take.problems))
-                self._progress.retake(predicted_s(self._models.pack, item.segment.text), take.num_audio_s)
-                retakes.append(
-                    dataclasses.replace(item, attempt=item.attempt + 1, num_tries=item.num_tries + 1)
-                )
-        return retakes
+        by_chapter: dict[int, list[tuple[str, int, Waveform]]] = {}
+        for item, take, waveform in good:
+            entry = (take.segment_id, take.attempt, waveform)
+            by_chapter.setdefault(item.segment.chapter_index, []).append(entry)
+        for chapter_index, entries in by_chapter.items():
+            self._cache.put(chapter_index, entries)
+
+    def title_of(self, item: PendingSegment) -> str:
+        """Return the chapter's title."""
+        return self._titles.get(item.segment.chapter_index, "")
 
     def finish_chapters(self) -> None:
         """Send every chapter that has become settled to the encoders, unless its files are as they should be.
@@ -240,10 +188,10 @@ class BookRun:
         logger.debug("%s", text, exc_info=error)
         self.fail(text)
 
-    def fail(self, error: str) -> None:
-        """Note what went wrong with the book; the first thing counts."""
-        self._progress.book_failed(self.book.title, error)
-        self.error = self.error or error
+    @property
+    def title(self) -> str:
+        """The book's."""
+        return self.book.title
 
     def finish(self) -> BookResult:
         """Remove files that are no chapter's any more, and say what the book has become.

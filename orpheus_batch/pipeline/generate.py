@@ -1,6 +1,6 @@
 """Which segments run together: fixed blocks, or one queue that does not run dry.
 
-Both take pending segments from ledgers and hand finished streams to `BookRun.settle`. How a take is judged and
+Both take pending segments from ledgers and hand finished streams to `SegmentRun.settle`. How a take is judged and
 how a chapter is made is not known here.
 """
 
@@ -12,10 +12,9 @@ from contextlib import closing
 from orpheus_batch.data import TokenRequest, TokenStream
 from orpheus_batch.errors import EngineError
 from orpheus_batch.ledger.records import PendingSegment
-from orpheus_batch.pipeline.book_run import BOOK_ERRORS, BookRun
-from orpheus_batch.pipeline.books import pending_segments
 from orpheus_batch.pipeline.judge import Finished
 from orpheus_batch.pipeline.models import Models
+from orpheus_batch.pipeline.segment_run import BOOK_ERRORS, SegmentRun
 
 SETTLE_STREAMS = 64
 """finished streams that are judged and recorded together: enough to fill a codec's batch"""
@@ -29,11 +28,13 @@ Key = tuple[str, int]
 """segment_id and attempt"""
 
 
-def run_blocks(run: BookRun, models: Models, block_size: int, on_settled: Callable[[BookRun], None]) -> None:
-    """Generate a book in fixed blocks: lowest attempt first, in plan order, each from an empty engine.
+def run_blocks(
+    run: SegmentRun, models: Models, block_size: int, on_settled: Callable[[SegmentRun], None]
+) -> None:
+    """Generate a book in fixed blocks, each from an empty engine.
 
-    What is in a block follows from the ledger alone, and the ledger changes only by whole blocks: so a run that
-    was stopped anywhere goes on with the blocks that it would have had.
+    What is in a block follows from the ledger alone (`SegmentRun.next_block`), and the ledger changes only by
+    whole blocks: so a run that was stopped anywhere goes on with the blocks that it would have had.
 
     Args:
         run: The book.
@@ -46,8 +47,7 @@ def run_blocks(run: BookRun, models: Models, block_size: int, on_settled: Callab
         LedgerError, EncodeError: The book's files can't be written.
     """
     on_settled(run)
-    while (attempt := run.ledger.next_attempt()) is not None:
-        pending = run.ledger.pending(attempt=attempt, limit=block_size)
+    while pending := run.next_block(block_size):
         block = {item.segment.segment_id: item for item in pending}
         requests = [models.prompts.request(item.segment, item.attempt) for item in pending]
         streams: dict[str, TokenStream] = {}
@@ -78,22 +78,22 @@ class Queue:
 
     def __init__(
         self,
-        books: Iterator[BookRun],
+        books: Iterator[SegmentRun],
         models: Models,
-        on_settled: Callable[[BookRun], None],
-        on_error: Callable[[BookRun, Exception], None],
+        on_settled: Callable[[SegmentRun], None],
+        on_error: Callable[[SegmentRun, Exception], None],
     ):
         self._books = books
         self._models = models
         self._on_settled = on_settled
         self._on_error = on_error
         self._fresh = self._pages()
-        self._retakes: deque[tuple[BookRun, PendingSegment]] = deque()
-        self._in_flight: dict[Key, list[tuple[BookRun, PendingSegment]]] = {}
-        self._finished: dict[BookRun, list[Finished]] = {}
+        self._retakes: deque[tuple[SegmentRun, PendingSegment]] = deque()
+        self._in_flight: dict[Key, list[tuple[SegmentRun, PendingSegment]]] = {}
+        self._finished: dict[SegmentRun, list[Finished]] = {}
         self._num_finished = 0
         self._settled_at = time.monotonic()
-        self._dropped: set[BookRun] = set()
+        self._dropped: set[SegmentRun] = set()
 
     def run(self) -> None:
         """Generate everything.
@@ -137,13 +137,13 @@ class Queue:
             else:
                 return
 
-    def _next(self) -> tuple[BookRun, PendingSegment] | None:
+    def _next(self) -> tuple[SegmentRun, PendingSegment] | None:
         while True:
             found = self._retakes.popleft() if self._retakes else next(self._fresh, None)
             if found is None or found[0] not in self._dropped:
                 return found
 
-    def _pages(self) -> Iterator[tuple[BookRun, PendingSegment] | None]:
+    def _pages(self) -> Iterator[tuple[SegmentRun, PendingSegment] | None]:
         """Yield every pending segment of every book, opening the next book after the last one's.
 
         None while too many books are open: the next one waits until some are settled.
@@ -156,7 +156,7 @@ class Queue:
                 return
             try:
                 self._on_settled(run)
-                for item in pending_segments(run.ledger):
+                for item in run.pending():
                     if run in self._dropped:
                         break
                     yield run, item
@@ -185,6 +185,6 @@ class Queue:
             except BOOK_ERRORS as error:
                 self._drop(run, error)
 
-    def _drop(self, run: BookRun, error: Exception) -> None:
+    def _drop(self, run: SegmentRun, error: Exception) -> None:
         self._dropped.add(run)
         self._on_error(run, error)

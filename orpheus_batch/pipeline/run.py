@@ -14,13 +14,14 @@ from orpheus_batch.audio.encode import check_audio_config, read_cover
 from orpheus_batch.audio.ffmpeg import find_ffmpeg
 from orpheus_batch.config import Config
 from orpheus_batch.errors import ConfigError, LedgerError
-from orpheus_batch.pipeline.book_run import BOOK_ERRORS, BookRun
+from orpheus_batch.pipeline.book_run import BookRun
 from orpheus_batch.pipeline.books import PlannedBook, Shelf, check_disk, find_sources, record_plan
 from orpheus_batch.pipeline.encoders import Encoders, default_num_processes
 from orpheus_batch.pipeline.generate import Queue, run_blocks
 from orpheus_batch.pipeline.models import Factories, Models, is_pack_folder, pack_of
 from orpheus_batch.pipeline.progress import Progress
 from orpheus_batch.pipeline.report import BookResult, RunReport
+from orpheus_batch.pipeline.segment_run import BOOK_ERRORS
 
 logger = logging.getLogger(__name__)
 

@@ -181,7 +181,7 @@ def _decode(path: Path, data: bytes, encoding: str | None) -> str:
     except UnicodeDecodeError as error:
         first_bad = error.start
     declared = declared_encoding(data[:20_000].decode("latin-1").replace("\r\n", "\n"))
-    for name in (declared, _guess_encoding(data)):
+    for name in (declared, guess_encoding(data)):
         if not name:
             continue
         try:
@@ -227,7 +227,7 @@ def _widen(name: str) -> str:
     return folded
 
 
-def _guess_encoding(data: bytes) -> str:
+def guess_encoding(data: bytes) -> str:
     """Return a character set that fits, by its statistics, or an empty string.
 
     The detector takes a page of English with two accents for Polish, so Western text is looked for first: few
