@@ -176,7 +176,7 @@ def test_wrong_encoding_names_the_byte(tmp_path: Path) -> None:
 
 def test_undetectable_encoding_names_the_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the detector gives up too, the message says where UTF-8 broke and what to do."""
-    monkeypatch.setattr("orpheus_batch.text.reader._guess_encoding", lambda data: "")
+    monkeypatch.setattr("orpheus_batch.text.reader.guess_encoding", lambda data: "")
     with pytest.raises(InputError, match=r"byte 0xe9 at offset 3 is not UTF-8.*--encoding"):
         read_book(_write(tmp_path, b"abc\xe9def"))
 
