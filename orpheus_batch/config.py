@@ -42,7 +42,8 @@ class SamplingConfig:
 class EngineConfig:
     """The engine, and how much of the machine it takes."""
 
-    name: Literal["auto", "torch"] = "auto"
+    name: Literal["auto", "torch", "trtllm"] = "auto"
+    """auto: trtllm where it is installed and a GPU is there, else torch, the embedded one"""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1"""
     max_batch_size: int | None = None
@@ -57,6 +58,64 @@ class EngineConfig:
     """fixed blocks, so that every byte is repeatable; null: on CPU yes, on a GPU no"""
     block_size: int = 128
     """segments in a deterministic block"""
+
+
+@dataclass(frozen=True, slots=True)
+class TrtllmKvCacheConfig:
+    """Memory for keys and values; names and meaning are TensorRT-LLM's `KvCacheConfig`."""
+
+    free_gpu_memory_fraction: float = 0.8
+    """of what is free once the weights are loaded; the codec wants some of it too"""
+    max_tokens: int | None = None
+    """a limit beside the fraction; null: none"""
+    tokens_per_block: int = 32
+    dtype: Literal["auto", "fp8"] = "auto"
+    enable_block_reuse: bool = False
+    """segments share nothing but the first ids of the prompt"""
+
+
+@dataclass(frozen=True, slots=True)
+class TrtllmSchedulerConfig:
+    """Names and meaning are TensorRT-LLM's `SchedulerConfig`."""
+
+    capacity_scheduler_policy: Literal["GUARANTEED_NO_EVICT", "MAX_UTILIZATION", "STATIC_BATCH"] = (
+        "GUARANTEED_NO_EVICT"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TrtllmCudaGraphConfig:
+    """Names and meaning are TensorRT-LLM's `CudaGraphConfig`."""
+
+    max_batch_size: int | None = None
+    """null: engine.max_batch_size; the library's own default ends at 128"""
+    enable_padding: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TrtllmConfig:
+    """TensorRT-LLM, every setting under its own name; the batch is engine.max_batch_size."""
+
+    max_num_tokens: int = 8192
+    """of a step"""
+    max_seq_len: int | None = None
+    """prompt and speech; null: what the pack's longest segment needs"""
+    enable_chunked_prefill: bool = True
+    tensor_parallel_size: int = 1
+    sampler_type: Literal["auto", "TRTLLMSampler", "TorchSampler"] = "auto"
+    """auto: the one that applies the repetition penalty"""
+    load_format: Literal["auto", "dummy"] = "auto"
+    """dummy: random weights, for benchmarks"""
+    kv_cache_config: TrtllmKvCacheConfig = field(default_factory=TrtllmKvCacheConfig)
+    scheduler_config: TrtllmSchedulerConfig = field(default_factory=TrtllmSchedulerConfig)
+    cuda_graph_config: TrtllmCudaGraphConfig | None = field(default_factory=TrtllmCudaGraphConfig)
+    """null: no CUDA graphs"""
+    extra_llm_args: dict = field(default_factory=dict)
+    """anything else that `LLM` takes"""
+    request_timeout_s: float = 300.0
+    """a request that is out longer has hung: the engine is started again"""
+    start_timeout_s: float = 1800.0
+    """longest time to load"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +193,7 @@ class Config:
     seed: int = 0
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)
+    trtllm: TrtllmConfig = field(default_factory=TrtllmConfig)
     text: TextConfig = field(default_factory=TextConfig)
     pauses: PauseConfig = field(default_factory=PauseConfig)
     quality: QualityConfig = field(default_factory=QualityConfig)
@@ -154,6 +214,19 @@ class Config:
             (_in(self.engine.num_threads, 1, 4096), "engine.num_threads must be at least 1"),
             (1 <= self.engine.tokens_per_block <= 1024, "engine.tokens_per_block must be in 1..1024"),
             (1 <= self.engine.block_size <= 1 << 20, "engine.block_size must be at least 1"),
+            (1 <= self.trtllm.max_num_tokens <= 1 << 22, "trtllm.max_num_tokens must be at least 1"),
+            (_in(self.trtllm.max_seq_len, 64, 1 << 20), "trtllm.max_seq_len must be at least 64"),
+            (1 <= self.trtllm.tensor_parallel_size <= 64, "trtllm.tensor_parallel_size must be in 1..64"),
+            (
+                0 < self.trtllm.kv_cache_config.free_gpu_memory_fraction <= 1,
+                "trtllm.kv_cache_config.free_gpu_memory_fraction must be above 0 and at most 1",
+            ),
+            (
+                self.trtllm.kv_cache_config.tokens_per_block in (8, 16, 32, 64, 128),
+                "trtllm.kv_cache_config.tokens_per_block must be 8, 16, 32, 64 or 128",
+            ),
+            (self.trtllm.request_timeout_s > 0, "trtllm.request_timeout_s must be positive"),
+            (self.trtllm.start_timeout_s > 0, "trtllm.start_timeout_s must be positive"),
             (_in(self.text.min_chars, 1, 10_000), "text.min_chars must be at least 1"),
             (_in(self.text.max_chars, 20, 10_000), "text.max_chars must be at least 20"),
             (
@@ -257,6 +330,8 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
         if value is None:
             return None
         hint = next(arg for arg in typing.get_args(hint) if arg is not type(None))
+        if dataclasses.is_dataclass(hint):
+            return _build(hint, value, path)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):

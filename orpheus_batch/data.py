@@ -166,6 +166,8 @@ class TokenStream:
     attempt: int
     error: str = ""
     """what went wrong, where ``finish_reason`` is "error"; such a stream may be empty"""
+    seed_honoured: bool = True
+    """whether ``seed`` decided the noise; with an engine that ignores it, another run speaks differently"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -37,9 +37,14 @@ def fingerprint_files(files: Iterable[Path], salt: str = "") -> str:
     Raises:
         FileNotFoundError: One is missing.
     """
+    return fingerprint_entries(((file.name, sha256_file(file)) for file in files), salt)
+
+
+def fingerprint_entries(entries: Iterable[tuple[str, str]], salt: str = "") -> str:
+    """Return what `fingerprint_files` does, of names and hexadecimal sha256s alone."""
     digest = hashlib.sha256(salt.encode())
-    for file in files:
-        digest.update(f"\0{file.name}\0{sha256_file(file)}".encode())
+    for name, sha256 in entries:
+        digest.update(f"\0{name}\0{sha256}".encode())
     return digest.hexdigest()
 
 

@@ -101,11 +101,11 @@ class ModelPack:
         known = ", ".join(voice.name for voice in self.voices)
         raise ConfigError(f"the pack '{self.name}' has no voice '{name}'; it has: {known}")
 
-    def model_fingerprint(self, precision: str) -> str:
-        """Return what identifies the language model's output: weights, tokenizer, layout and precision.
+    def language_model_files(self) -> list[Path]:
+        """Return the files that make the language model, in the fingerprint's order.
 
         Raises:
-            ConfigError: The weights, or a file beside them, are not there.
+            ConfigError: The weights are not there.
         """
         files = sorted(self.language_model_dir.glob("*.safetensors"))
         if not files:
@@ -113,7 +113,15 @@ class ModelPack:
                 f"no *.safetensors in {self.language_model_dir}: the pack '{self.name}' comes without weights; "
                 "give the folder that holds them with --model-dir"
             )
-        files += [self.language_model_dir / name for name in ("config.json", "tokenizer.json")]
+        return [*files, *(self.language_model_dir / name for name in ("config.json", "tokenizer.json"))]
+
+    def model_fingerprint(self, precision: str) -> str:
+        """Return what identifies the language model's output: weights, tokenizer, layout and precision.
+
+        Raises:
+            ConfigError: The weights, or a file beside them, are not there.
+        """
+        files = self.language_model_files()
         try:
             return fingerprint_files(files, salt=f"{self.layout}|{precision}")
         except OSError as error:

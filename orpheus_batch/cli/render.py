@@ -38,6 +38,12 @@ if TYPE_CHECKING:
     help="Of the MP3s, constant.  [default: 96]",
 )
 @click.option("--seed", type=int, help="Another seed is another reading.  [default: 0]")
+@click.option(
+    "--engine",
+    "engine__name",
+    type=click.Choice(["auto", "torch", "trtllm"]),
+    help="Embedded PyTorch or TensorRT-LLM.  [default: auto, TensorRT-LLM where it is installed and has a GPU]",
+)
 @click.option("--device", "engine__device", metavar="NAME", help="cpu, cuda, cuda:1.  [default: auto]")
 @click.option(
     "--batch-size",

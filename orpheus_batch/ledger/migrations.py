@@ -208,6 +208,10 @@ MIGRATIONS: tuple[Migration, ...] = (
             """,
         ),
     ),
+    Migration(
+        "whether a take's seed decided its noise",
+        ("ALTER TABLE takes ADD COLUMN seed_honoured INTEGER NOT NULL DEFAULT 1",),
+    ),
 )
 
 

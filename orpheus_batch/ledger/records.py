@@ -42,6 +42,8 @@ class Take:
     """length of what can be decoded of it, in seconds"""
     measurements: dict[str, Any] = field(default_factory=dict)
     """anything else worth keeping, as JSON"""
+    seed_honoured: bool = True
+    """whether ``seed`` decided the noise: some engines ignore it"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from orpheus_batch.ledger.token_blob import decode_tokens, encode_tokens, take_s
 
 TAKE_COLUMNS = """
     t.attempt, t.seed, t.finish_reason, t.engine, t.problems, t.score, t.accepted, t.num_audio_s,
-    t.measurements, t.sha256, t.tokens
+    t.measurements, t.seed_honoured, t.sha256, t.tokens
 """
 """of ``takes t``, as `read_take` wants them"""
 
@@ -32,7 +32,7 @@ def insert_take(database: Database, key: int, take: Take) -> None:
         raise LedgerError(f"segment {take.segment_id}, take {take.attempt}: its score is not a number")
     sha256 = take_sha256(take.segment_id, take.attempt, take.token_ids)
     is_new = database.execute(
-        "INSERT INTO takes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        "INSERT INTO takes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         (
             key,
             take.attempt,
@@ -46,6 +46,7 @@ def insert_take(database: Database, key: int, take: Take) -> None:
             json.dumps(take.measurements, sort_keys=True),
             sha256,
             encode_tokens(take.token_ids),
+            bool(take.seed_honoured),
         ),
     )
     if is_new:
@@ -136,7 +137,7 @@ def read_take(database: Database, segment_id: str, row: tuple[Any, ...]) -> Take
     Raises:
         LedgerError: The row is not what was written; says how to make another.
     """
-    attempt, seed, finish, engine, problems, score, accepted, audio_s, extra, sha256, blob = row
+    attempt, seed, finish, engine, problems, score, accepted, audio_s, extra, honoured, sha256, blob = row
     try:
         return Take(
             segment_id=segment_id,
@@ -150,6 +151,7 @@ def read_take(database: Database, segment_id: str, row: tuple[Any, ...]) -> Take
             accepted=bool(accepted),
             num_audio_s=audio_s,
             measurements=json.loads(extra),
+            seed_honoured=bool(honoured),
         )
     except (LedgerError, ValueError) as error:
         raise LedgerError(

@@ -78,6 +78,7 @@ def judge(
                 score=verdict.score,
                 accepted=verdict.ok,
                 num_audio_s=len(usable_token_ids(stream.token_ids, pack.layout)) / TOKENS_PER_SECOND,
+                seed_honoured=stream.seed_honoured,
             ),
             audio.get(index),
         )

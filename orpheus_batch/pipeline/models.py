@@ -15,6 +15,8 @@ from typing import TypeVar
 from orpheus_batch.codec.base import Codec
 from orpheus_batch.config import Config
 from orpheus_batch.engine.base import Engine
+from orpheus_batch.engine.choose import EngineChoice, choose_engine
+from orpheus_batch.errors import ConfigError
 from orpheus_batch.pipeline.progress import Progress
 from orpheus_batch.prompt import PromptBuilder
 from orpheus_batch.voices import SHIPPED_PACKS, ModelPack, load_pack
@@ -74,6 +76,15 @@ def torch_engine(pack: ModelPack, config: Config, device: str) -> Engine:
     )
 
 
+def chosen_engine(pack: ModelPack, config: Config, device: str) -> Engine:
+    """Load the engine that the configuration names, or that this machine suggests."""
+    if choose_engine(config).name == "trtllm":
+        from orpheus_batch.engine.trtllm.loading import trtllm_engine
+
+        return trtllm_engine(pack, config, config.engine.device)
+    return torch_engine(pack, config, device)
+
+
 def snac_codec(pack: ModelPack, device: str) -> Codec:
     """Load the `snac` package's decoder."""
     from orpheus_batch.codec.snac import SnacCodec
@@ -92,7 +103,7 @@ def snac_fingerprint(pack: ModelPack) -> str:
 class Factories:
     """How the two heavy things are made; tests put fakes here."""
 
-    engine: Callable[[ModelPack, Config, str], Engine] = torch_engine
+    engine: Callable[[ModelPack, Config, str], Engine] = chosen_engine
     """of a pack, a configuration and a device"""
     codec: Callable[[ModelPack, str], Codec] = snac_codec
     """of a pack and a device"""
@@ -128,7 +139,13 @@ class Models:
             ConfigError: The weights are not there.
         """
         started = time.monotonic()
-        fingerprint = self.pack.model_fingerprint(resolve_precision(self.config.model.precision, self.device))
+        if self.choice.name == "trtllm":
+            from orpheus_batch.engine.trtllm.loading import trtllm_fingerprint
+
+            fingerprint = trtllm_fingerprint(self.pack, self.config)
+        else:
+            precision = resolve_precision(self.config.model.precision, self.device)
+            fingerprint = self.pack.model_fingerprint(precision)
         self.load_s += time.monotonic() - started
         return fingerprint
 
@@ -142,10 +159,26 @@ class Models:
         """Makes token requests; reads the tokenizer the first time."""
         return PromptBuilder(self.pack)
 
+    @functools.cached_property
+    def choice(self) -> EngineChoice:
+        """Which engine runs, and why."""
+        return choose_engine(self.config)
+
     @property
     def deterministic(self) -> bool:
-        """Whether segments are generated in fixed blocks."""
+        """Whether segments are generated in fixed blocks.
+
+        Raises:
+            ConfigError: It is asked for, and the engine can't give it.
+        """
         chosen = self.config.engine.deterministic
+        if self.choice.name == "trtllm":
+            if chosen:
+                raise ConfigError(
+                    "TensorRT-LLM can't repeat every byte: a stream depends on what runs beside it; leave "
+                    "--deterministic out, or take --engine torch"
+                )
+            return False
         return self.device == "cpu" if chosen is None else chosen
 
     def engine(self) -> Engine:
@@ -156,7 +189,8 @@ class Models:
         """
         if self._engine is None:
             self._engine = self._load(
-                "language model", lambda: self._factories.engine(self.pack, self.config, self.device)
+                f"language model ({self.choice})",
+                lambda: self._factories.engine(self.pack, self.config, self.device),
             )
         return self._engine
 

@@ -1,0 +1,66 @@
+"""What GPUs this machine has, as the driver says. It loads neither torch nor CUDA and touches no GPU."""
+
+import csv
+import io
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+
+_FIELDS = ("index", "name", "memory.total", "memory.free", "driver_version", "compute_cap")
+_MIB = 1 << 20
+_TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """One GPU."""
+
+    index: int
+    """as ``nvidia-smi`` counts"""
+    name: str
+    total_bytes: int
+    free_bytes: int
+    driver: str
+    compute_capability: str
+    """"9.0" is an H100 or H200"""
+
+
+def query_gpus() -> list[Gpu]:
+    """Return the GPUs that this process may use, in the order in which CUDA would count them.
+
+    ``CUDA_VISIBLE_DEVICES`` is heeded where it holds plain numbers. No driver, or one that answers nonsense, is
+    no GPU.
+    """
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return []
+    command = [program, f"--query-gpu={','.join(_FIELDS)}", "--format=csv,noheader,nounits"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=True)
+        gpus = [_parse(row) for row in csv.reader(io.StringIO(done.stdout), skipinitialspace=True) if row]
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return []
+    return _visible(gpus)
+
+
+def _parse(row: list[str]) -> Gpu:
+    index, name, total, free, driver, capability = (value.strip() for value in row)
+    return Gpu(int(index), name, int(total) * _MIB, int(free) * _MIB, driver, capability)
+
+
+def _visible(gpus: list[Gpu]) -> list[Gpu]:
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is None:
+        return gpus
+    names = [name.strip() for name in chosen.split(",") if name.strip()]
+    if not all(name.isdigit() for name in names):
+        return gpus if names else []
+    by_index = {gpu.index: gpu for gpu in gpus}
+    return [by_index[int(name)] for name in names if int(name) in by_index]
+
+
+def device_index(device: str) -> int | None:
+    """Return N of "cuda:N", None where the device leaves it open."""
+    _, _, number = device.partition(":")
+    return int(number) if number.isdigit() else None
