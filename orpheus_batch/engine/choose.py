@@ -29,15 +29,23 @@ def choose_engine(config: Config) -> EngineChoice:
     """Return the engine for a configuration: what it names, or what goes with it on this machine."""
     if config.engine.name != "auto":
         return EngineChoice(config.engine.name, "asked for")
-    if config.engine.device == "cpu":
-        return EngineChoice("torch", "TensorRT-LLM does not run on a CPU")
-    if config.engine.deterministic:
-        return EngineChoice("torch", "TensorRT-LLM can't repeat every byte")
-    if config.model.precision == "float32":
-        return EngineChoice("torch", "TensorRT-LLM does not run in float32")
-    if importlib.util.find_spec("tensorrt_llm") is None:
-        return EngineChoice("torch", "tensorrt_llm is not installed")
+    obstacle = _obstacle(config)
+    if obstacle:
+        return EngineChoice("torch", obstacle)
     gpus = query_gpus()
     if not gpus:
         return EngineChoice("torch", "tensorrt_llm is installed, but no NVIDIA GPU is there")
     return EngineChoice("trtllm", f"it is installed, and there is a GPU ({gpus[0].name})")
+
+
+def _obstacle(config: Config) -> str:
+    """Return why TensorRT-LLM is out of the question before any GPU is looked for; empty if it is not."""
+    for is_so, obstacle in (
+        (config.engine.device == "cpu", "TensorRT-LLM does not run on a CPU"),
+        (bool(config.engine.deterministic), "TensorRT-LLM can't repeat every byte"),
+        (config.model.precision == "float32", "TensorRT-LLM does not run in float32"),
+        (importlib.util.find_spec("tensorrt_llm") is None, "tensorrt_llm is not installed"),
+    ):
+        if is_so:
+            return obstacle
+    return ""
