@@ -12,6 +12,7 @@ import click
 
 from orpheus_batch import __version__
 from orpheus_batch.cli.plan import plan
+from orpheus_batch.cli.prompts import prompts
 from orpheus_batch.cli.redo import redo
 from orpheus_batch.cli.render import render
 from orpheus_batch.cli.status import status
@@ -49,7 +50,7 @@ def cli() -> None:
     """
 
 
-for command in (render, plan, status, redo, voices):
+for command in (render, prompts, plan, status, redo, voices):
     cli.add_command(command)
 
 

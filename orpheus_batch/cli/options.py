@@ -79,6 +79,37 @@ text_options = compose(
     ),
 )
 
+engine_options = compose(
+    click.option("--device", "engine__device", metavar="NAME", help="cpu, cuda, cuda:1.  [default: auto]"),
+    click.option(
+        "--batch-size",
+        "engine__max_batch_size",
+        type=int,
+        metavar="N",
+        help="Sequences that run together.  [default: what the device holds]",
+    ),
+    click.option(
+        "--deterministic/--no-deterministic",
+        "engine__deterministic",
+        default=None,
+        help="Fixed blocks, so that every byte can be repeated.  [default: on CPU]",
+    ),
+)
+
+table_options = compose(
+    click.option(
+        "--map",
+        "mapping",
+        multiple=True,
+        metavar="NAME=COLUMN",
+        help="A column that has another name: text=utterance; text=2 in a file without header. Repeatable.",
+    ),
+    click.option(
+        "--encoding", "table_encoding", metavar="NAME", help="Of the table, if detection fails: cp1252, …"
+    ),
+    click.option("--delimiter", metavar="CHAR", help="Of the table, if detection fails: ';', tab."),
+)
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
 
 
