@@ -1,5 +1,6 @@
 # make demo    install into .venv and render the sample chapter
 # make test    install into .venv and run the whole suite
+# make test-trtllm  the TensorRT-LLM tests alone, against the real library where it is installed (PYTHON=… of its image)
 # make lint    ruff, as CI runs it
 # make clean   remove what these made
 
@@ -9,13 +10,17 @@ BIN := $(VENV)/bin
 SAMPLE := samples/buster-bear-goes-fishing.txt
 OUT := out/demo
 
-.PHONY: demo test lint clean install
+.PHONY: demo test test-trtllm lint clean install
 
 demo: install
 	$(BIN)/orpheus-batch render $(SAMPLE) -o $(OUT)
 
 test: $(VENV)/.test-installed
 	$(BIN)/python -m pytest -q
+
+test-trtllm:
+	$(PYTHON) -c "import pytest, pydantic, orpheus_batch" || $(PYTHON) -m pip install -q -e '.[test]'
+	$(PYTHON) -m pytest -q -rs tests/trtllm
 
 lint: $(VENV)/.test-installed
 	$(BIN)/ruff check .

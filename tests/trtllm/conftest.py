@@ -37,3 +37,11 @@ def standin_of(written, tmp_path):
 def standin(request, standin_of):
     """The stand-in of each release in turn."""
     return standin_of(request.param)
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    """An untrained pack: it speaks noise, at once."""
+    from orpheus_batch.testing import make_tiny_pack
+
+    return make_tiny_pack(tmp_path_factory.mktemp("tiny") / "pack")

@@ -271,7 +271,7 @@ class _BaseLLM:
 
     def _run(self):
         for stream in self._engine.generate(self._pull()):
-            output, params, kinds = self._running.pop(stream.segment_id)
+            output, params, kinds = self._running.pop(stream.attempt)
             completion = output.outputs[0]
             ids = [int(token) for token in stream.token_ids]
             reason = "length" if len(ids) > params.max_tokens or stream.finish_reason == "length" else "stop"
@@ -295,12 +295,12 @@ class _BaseLLM:
             if item == "end":
                 return
             output, params, _ = item
-            name = str(output.request_id)
-            self._running[name] = item
+            self._running[output.request_id] = item
             penalty = params.repetition_penalty if self._applies_penalty() else None
             max_new_tokens = -(-params.max_tokens // 7) * 7
             yield TokenRequest(
-                segment_id=name,
+                segment_id="",  # the embedded engine's noise is of segment and seed; here the seed alone decides
+                attempt=output.request_id,
                 prompt_token_ids=tuple(output.prompt_token_ids),
                 max_new_tokens=max_new_tokens,
                 expected_num_tokens=min(max_new_tokens, 7),

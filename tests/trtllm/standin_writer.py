@@ -75,7 +75,7 @@ def write(version: str, folder: Path) -> Path:
         ),
         "_release.py": (
             f"VERSION = {version!r}\n"
-            f"APPLIES_PENALTY = {not any('sampler' in name for name in llm_fields(version, 'pytorch'))}\n"
+            f"APPLIES_PENALTY = {not {'sampler_type', 'enable_trtllm_sampler'} & set(llm_fields(version, 'pytorch'))}\n"
         ),
         "_standin.py": (HERE / "standin_runtime.py").read_text(encoding="utf-8"),
     }

@@ -24,6 +24,7 @@ from orpheus_batch.errors import EngineError
 WORKER_MODULE = "orpheus_batch.engine.trtllm.worker"
 _READ_BYTES = 1 << 16
 _LOG_TAIL_LINES = 15
+_REAP_S = 2.0
 
 
 class WorkerProcess:
@@ -112,8 +113,9 @@ class WorkerProcess:
 
     def exit_description(self) -> str:
         """Return how it ended, for people."""
-        code = self._process.poll()
-        if code is None:
+        try:
+            code = self._process.wait(timeout=_REAP_S)  # its pipe may close a moment before it is gone
+        except subprocess.TimeoutExpired:
             return "it is still there"
         return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 

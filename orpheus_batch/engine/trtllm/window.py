@@ -6,14 +6,13 @@ one that kills it is alone and is given up. Pure bookkeeping: no process, no clo
 """
 
 from collections import deque
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from orpheus_batch.data import TokenRequest
 
 WINDOW_BATCHES = 2
 SHRINK = 8
-"""after a death the window is a part of what it was: a culprit among 2,048 is found after four deaths"""
+"""after a death so many-th part of the suspects is sent at a time: a culprit among 2,048 is alone after five deaths"""
 MAX_HANGS = 2
 """a request that outlasts the watchdog so often is given up"""
 
@@ -27,6 +26,8 @@ class Flight:
     max_tokens: int
     sent_at: float = 0.0
     num_hangs: int = 0
+    is_suspect: bool = False
+    """it was in flight when the engine last died"""
 
 
 class Window:
@@ -38,6 +39,7 @@ class Window:
         self._in_flight: dict[int, Flight] = {}
         self._again: deque[Flight] = deque()
         self._next_number = 0
+        self._num_suspects = 0
 
     @property
     def num_free(self) -> int:
@@ -73,8 +75,10 @@ class Window:
     def answered(self, number: int) -> Flight | None:
         """Take out the request that was answered; None for one that is not awaited any more."""
         flight = self._in_flight.pop(number, None)
-        if flight is not None:
-            self._size = min(self._full, 2 * self._size)
+        if flight is not None and flight.is_suspect:
+            self._num_suspects -= 1
+            if not self._num_suspects:
+                self._size = self._full
         return flight
 
     def oldest_sent_at(self) -> float | None:
@@ -87,10 +91,12 @@ class Window:
         Returns:
             Those to give up: a request that was alone with the engine when it died.
         """
+        given_up = []
         if len(self._in_flight) == 1 and self._size == 1:
-            return [self._in_flight.popitem()[1]]
-        self._put_back(self._in_flight.values())
-        return []
+            given_up = [flight for flight in self._in_flight.values() if flight.is_suspect]
+        rest = [flight for flight in self._in_flight.values() if flight not in given_up]
+        self._put_back(rest, are_suspects=True)
+        return given_up
 
     def hung(self, sent_before: float) -> list[Flight]:
         """Do as after a death, and give up requests that have hung too often.
@@ -104,9 +110,11 @@ class Window:
         overdue = [flight for flight in self._in_flight.values() if flight.sent_at <= sent_before]
         for flight in overdue:
             flight.num_hangs += 1
-        # several at once are an engine that stands still, and not their fault: the window shrinks until one is left
-        given_up = [flight for flight in overdue if len(overdue) == 1 and flight.num_hangs >= MAX_HANGS]
-        self._put_back(flight for flight in self._in_flight.values() if flight not in given_up)
+        # one alone is the culprit itself; several are an engine that stands still: fewer are sent, until one is left
+        is_found = len(overdue) == 1
+        given_up = [flight for flight in overdue if is_found and flight.num_hangs >= MAX_HANGS]
+        rest = [flight for flight in self._in_flight.values() if flight not in given_up]
+        self._put_back(rest, are_suspects=not is_found)
         return given_up
 
     def clear(self) -> None:
@@ -114,8 +122,15 @@ class Window:
         self._in_flight.clear()
         self._again.clear()
         self._size = self._full
+        self._num_suspects = 0
 
-    def _put_back(self, flights: Iterable[Flight]) -> None:
-        self._again.extendleft(reversed(list(flights)))
+    def _put_back(self, flights: list[Flight], *, are_suspects: bool) -> None:
+        """Let ``flights`` be the first to be sent again, and the only suspects or none."""
+        self._again.extendleft(reversed(flights))
+        for flight in self._again:
+            flight.is_suspect = False
+        for flight in flights:
+            flight.is_suspect = are_suspects
         self._in_flight = {}
-        self._size = max(1, self._size // SHRINK)
+        self._num_suspects = len(flights) if are_suspects else 0
+        self._size = max(1, len(flights) // SHRINK) if self._num_suspects else self._full

@@ -1,0 +1,302 @@
+"""The engine over a process that dies, hangs, refuses and rambles: played by a fake, so that it takes no time."""
+
+import itertools
+import time
+
+import numpy as np
+import pytest
+
+from orpheus_batch.config import QualityConfig
+from orpheus_batch.data import Sampling, TokenRequest
+from orpheus_batch.engine.trtllm.engine import MAX_FAILURES_IN_A_ROW, TrtllmEngine
+from orpheus_batch.engine.trtllm.llm_calls import LlmSettings
+from orpheus_batch.errors import EngineError
+from orpheus_batch.pack_writer import character_layout
+from orpheus_batch.quality.stream_checks import check_stream
+from orpheus_batch.testing import TINY_ALPHABET, FakeEngine
+
+LAYOUT = character_layout(TINY_ALPHABET, 64)
+SAMPLING = Sampling(temperature=0.6, top_p=0.9, repetition_penalty=1.1)
+READY = {"event": "ready", "version": "0", "backend": "pytorch", "sampler": "fake", "applies_penalty": True}
+SETTINGS = LlmSettings(
+    model="m",
+    backend="pytorch",
+    dtype="auto",
+    stop_id=LAYOUT.stop_id,
+    repetition_penalty=1.1,
+    max_batch_size=4,
+    max_seq_len=512,
+    max_num_tokens=8192,
+    tensor_parallel_size=1,
+    enable_chunked_prefill=True,
+    load_format="auto",
+    sampler_type="auto",
+    kv_cache_config={},
+    scheduler_config={},
+    cuda_graph_config=None,
+    extra_llm_args={},
+)
+
+
+class FakeWorker:
+    """A process that answers at once, as ``behave`` says: "ok", "die", "hang", "fail", or a message in its place."""
+
+    num_started = 0
+    log = "nowhere"
+
+    def __init__(self, behave, honours_seed=True):
+        type(self).num_started += 1
+        self._behave = behave
+        self._answers = [READY | {"honours_seed": honours_seed}]
+        self.ended = False
+        self.num_unanswered = self.most_unanswered = 0
+
+    def send(self, message):
+        if message["op"] != "generate" or self.ended:
+            return
+        self.num_unanswered += 1
+        self.most_unanswered = max(self.num_unanswered, self.most_unanswered)
+        what = self._behave(message)
+        if what == "die":
+            self._answers.append(what)
+        elif what == "fail":
+            self._answers.append({"event": "failed", "id": message["id"], "error": "RequestError: no"})
+        elif isinstance(what, dict):
+            self._answers.append({"event": "result", "id": message["id"], **what})
+        elif what == "ok":
+            frames = [LAYOUT.position_start(p) + message["id"] % 64 for p in range(7)] * 5
+            self._answers.append(
+                {"event": "result", "id": message["id"], "token_ids": frames, "finish_reason": "stop"}
+            )
+
+    def receive(self, timeout_s):
+        if not self._answers:
+            time.sleep(0.002)
+            return []
+        if self._answers[0] == "die":
+            self.ended = True
+            self._answers.clear()
+            return []
+        self.num_unanswered -= 1
+        return [self._answers.pop(0)]
+
+    def log_tail(self):
+        return "last words"
+
+    def exit_description(self):
+        return "signal SIGKILL"
+
+    def stop(self, timeout_s):
+        self.ended = True
+
+    def kill(self):
+        self.ended = True
+
+
+def make(behave, honours_seed=True, **options):
+    FakeWorker.num_started = 0
+    workers = []
+
+    def spawn(environment):
+        workers.append(FakeWorker(behave, honours_seed))
+        return workers[-1]
+
+    engine = TrtllmEngine(SETTINGS, spawn=spawn, **options)
+    engine.workers = workers
+    return engine
+
+
+def requests(num, **more):
+    for i in range(num):
+        yield TokenRequest(f"s{i}", (5, 6, 7 + i), 70, 35, SAMPLING, seed=i, attempt=2, **more)
+
+
+def by_id(streams):
+    return {stream.segment_id: stream for stream in streams}
+
+
+def test_every_request_gets_its_own_stream():
+    """Identity, seed and attempt come back with the tokens."""
+    streams = by_id(make(lambda message: "ok").generate(requests(20)))
+    assert {f"s{i}" for i in range(20)} == set(streams)
+    assert [(3, 2)] == [(s.seed, s.attempt) for name, s in streams.items() if name == "s3"]
+    assert {35} == {len(stream.token_ids) for stream in streams.values()}
+
+
+def test_requests_are_pulled_only_as_there_is_room():
+    """Twice the batch and no more: a book of a million segments is not read ahead."""
+    pulled = itertools.count()
+    engine = make(lambda message: "ok")
+    source = ((next(pulled) and None) or request for request in requests(100))
+    streams = engine.generate(source)
+    next(streams)
+    assert next(pulled) <= 2 * SETTINGS.max_batch_size + 1
+    list(streams)
+    assert 2 * SETTINGS.max_batch_size >= engine.workers[0].most_unanswered
+
+
+def test_a_none_means_ask_again():
+    """A retake that is born while the last stream is judged still joins."""
+    done = []
+
+    def source():
+        yield from requests(1)
+        while not done:
+            yield None
+        yield TokenRequest("late", (1,), 70, 35, SAMPLING, seed=9)
+
+    for stream in make(lambda message: "ok").generate(source()):
+        done.append(stream.segment_id)
+    assert ["s0", "late"] == done
+
+
+@pytest.mark.parametrize("when", [1, 5, 19])
+def test_a_death_loses_nothing(when):
+    """Killed at any point: each request is answered exactly once, by whichever process."""
+    count = itertools.count(1)
+    engine = make(lambda message: "die" if next(count) == when else "ok")
+    streams = list(engine.generate(requests(20)))
+    assert sorted(f"s{i}" for i in range(20)) == sorted(stream.segment_id for stream in streams)
+    assert {"stop"} == {stream.finish_reason for stream in streams}
+    assert (2, 1) == (FakeWorker.num_started, engine.num_restarts)
+
+
+def test_a_request_that_kills_the_engine_fails_one_segment():
+    """However often it is tried: the other nineteen are spoken, it is named, and the run goes on."""
+    engine = make(lambda message: "die" if message["prompt"][2] == 7 + 11 else "ok")
+    streams = by_id(engine.generate(requests(20)))
+    assert ["s11"] == [name for name, stream in streams.items() if stream.finish_reason == "error"]
+    assert "did not survive it: its process ended (signal SIGKILL)" in streams["s11"].error
+    assert 20 == len(streams)
+
+
+def test_a_hung_request_is_taken_again_and_then_given_up():
+    """The library ignores the timeout of `result`: the watchdog is ours, and its remedy another process."""
+    engine = make(lambda message: "hang" if message["prompt"][2] == 7 + 3 else "ok", request_timeout_s=0.05)
+    streams = by_id(engine.generate(requests(20)))
+    assert ["s3"] == [name for name, stream in streams.items() if stream.finish_reason == "error"]
+    assert 20 == len(streams)
+    assert 2 == engine.num_restarts
+
+
+def test_a_hang_that_was_the_machines_fault_costs_no_segment():
+    """One hang, then never again: all are spoken."""
+    hangs = iter([True])
+    engine = make(lambda message: "hang" if next(hangs, False) else "ok", request_timeout_s=0.05)
+    assert {"stop"} == {stream.finish_reason for stream in engine.generate(requests(20))}
+
+
+def test_a_slow_reader_is_no_hang():
+    """While the caller decodes for longer than the watchdog waits, answers lie in the pipe: nothing is killed."""
+    engine = make(lambda message: "ok", request_timeout_s=0.02)
+    for _ in engine.generate(requests(6)):
+        time.sleep(0.03)
+    assert 0 == engine.num_restarts
+
+
+def test_an_engine_that_only_dies_ends_the_run():
+    """With what it said last; what is recorded stays for the next run."""
+    with pytest.raises(EngineError, match=r"(?s)started \d+ times without one stream.*last words"):
+        list(make(lambda message: "die").generate(requests(40)))
+
+
+def test_a_failed_request_fails_one_segment():
+    """It comes back as a stream that says why, and the checks refuse it."""
+    streams = by_id(make(lambda m: "fail" if m["prompt"][2] == 7 else "ok").generate(requests(9)))
+    assert "RequestError: no" == streams["s0"].error
+    assert 8 == sum(stream.finish_reason == "stop" for stream in streams.values())
+
+
+def test_an_engine_that_refuses_everything_ends_the_run():
+    """A dead executor refuses each request alone: a whole book must not fail segment by segment."""
+    with pytest.raises(EngineError, match=r"refused 32 requests one after the other.*RequestError: no"):
+        list(make(lambda message: "fail").generate(requests(MAX_FAILURES_IN_A_ROW + 10)))
+
+
+GOOD = [LAYOUT.position_start(p) + 1 + f for f in range(5) for p in range(7)]
+
+
+@pytest.mark.parametrize(
+    ("token_ids", "finish_reason", "num_tokens", "accepted", "problem"),
+    [
+        (GOOD, "stop", 35, True, ""),
+        ([*GOOD, LAYOUT.stop_id], "stop", 35, True, ""),
+        ([*GOOD, LAYOUT.stop_id], "length", 35, True, ""),
+        ([*GOOD, LAYOUT.stop_id, LAYOUT.stop_id], "stop", 35, True, ""),
+        ([*GOOD[:28], LAYOUT.stop_id, *GOOD[:7]], "stop", 28, True, ""),
+        (GOOD, "length", 35, False, "had not stopped"),
+        (GOOD[:31], "stop", 31, False, "ends 3 tokens into a frame"),
+        ([*GOOD[:10], GOOD[3], *GOOD[11:]], "stop", 35, True, None),
+        ([*GOOD[:10], GOOD[5], *GOOD[11:]], "stop", 35, False, "of another position"),
+        ([*GOOD[:10], 40, *GOOD[11:]], "stop", 35, False, "no audio code"),
+        ([*GOOD[:10], LAYOUT.prompt_suffix[0], *GOOD[11:]], "stop", 35, False, "no audio code"),
+        ([*GOOD[:17], LAYOUT.stop_id], "stop", 17, False, "into a frame"),
+        (GOOD, "timeout", 0, False, "finish_reason 'timeout'"),
+        (GOOD, None, 0, False, "finish_reason None"),
+        ([*GOOD[:7], -1], "stop", 0, False, "outside of any vocabulary"),
+        ([*GOOD[:7], 1 << 40], "stop", 0, False, "outside of any vocabulary"),
+        ([], "stop", 0, False, "no whole frame"),
+        ([LAYOUT.stop_id], "stop", 0, False, "no whole frame"),
+    ],
+)
+def test_whatever_the_library_returns_is_judged(token_ids, finish_reason, num_tokens, accepted, problem):
+    """Ids can't be restricted by position there: every kind of wrong stream is survived, and refused by the checks."""
+    answer = {"token_ids": token_ids, "finish_reason": finish_reason}
+    (stream,) = make(lambda message: answer).generate(requests(1))
+    assert num_tokens == len(stream.token_ids)
+    assert np.int32 == stream.token_ids.dtype
+    verdict = check_stream(stream, layout=LAYOUT, expected_num_tokens=35, config=QualityConfig())
+    assert accepted == verdict.ok, verdict.problems
+    if problem:
+        assert problem in " ".join(verdict.problems)
+
+
+def test_a_prompt_too_long_never_reaches_the_library():
+    """It would refuse it, or cut it: the segment fails alone, and says by how much."""
+    long = TokenRequest("long", tuple(range(500)), 70, 35, SAMPLING, seed=0)
+    streams = by_id(make(lambda message: "ok").generate([long, *requests(2)]))
+    assert "take about 535; the engine's longest sequence is 512" in streams["long"].error
+    assert 2 == sum(stream.finish_reason == "stop" for stream in streams.values())
+
+
+def test_a_cap_is_lowered_to_what_the_engine_holds():
+    """Beyond the longest sequence the library raises: a cap that loose is cut to whole frames."""
+    seen = []
+    engine = make(lambda message: seen.append(message["max_tokens"]) or "ok")
+    list(engine.generate([TokenRequest("a", (1,) * 400, 700, 70, SAMPLING, seed=0)]))
+    assert [112 // 7 * 7] == seen
+
+
+def test_an_unheeded_seed_is_marked_on_every_stream():
+    """The ledger's column comes from here."""
+    streams = make(lambda message: "ok", honours_seed=False).generate(requests(3))
+    assert {False} == {stream.seed_honoured for stream in streams}
+
+
+def test_leaving_early_cancels_what_is_in_flight():
+    """The next use starts empty: no stream of the abandoned one turns up in it."""
+    engine = make(lambda message: "ok")
+    streams = engine.generate(requests(20))
+    next(streams)
+    streams.close()
+    again = list(engine.generate(TokenRequest(f"b{i}", (1,), 70, 35, SAMPLING, seed=0) for i in range(3)))
+    assert ["b0", "b1", "b2"] == sorted(stream.segment_id for stream in again)
+
+
+def test_one_generator_at_a_time_and_none_after_close():
+    """Misuse is named."""
+    engine = make(lambda message: "ok")
+    streams = engine.generate(requests(3))
+    next(streams)
+    with pytest.raises(EngineError, match="generating already"):
+        next(engine.generate(requests(1)))
+    streams.close()
+    engine.close()
+    with pytest.raises(EngineError, match="closed"):
+        next(engine.generate(requests(1)))
+
+
+def test_it_agrees_with_the_protocols_fake():
+    """The same requests are answered by `FakeEngine`, whose behaviour the line is tested with."""
+    ours = by_id(make(lambda message: "ok").generate(requests(5)))
+    assert set(by_id(FakeEngine(LAYOUT).generate(requests(5)))) == set(ours)
