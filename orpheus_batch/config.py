@@ -175,6 +175,8 @@ class AudioConfig:
     """no sample above this; a limiter holds it"""
     lead_in_s: float = 0.5
     """before the first word of a chapter"""
+    room_tone_db: float | None = -70.0
+    """RMS of the low noise under everything, pauses included; null: pauses are digital silence"""
     cover: str | None = None
     """JPEG or PNG for every file"""
     genre: str = "Audiobook"
@@ -281,6 +283,7 @@ def load_config(file: Path | None = None, overrides: dict[str, Any] | None = Non
             raise ConfigError(f"can't read the configuration {file}: {error}") from error
         except yaml.YAMLError as error:
             raise ConfigError(f"{file} is not YAML: {error}") from error
+            (_in(self.audio.room_tone_db, -90, -50), "audio.room_tone_db must be in -90..-50, or null"),
         if loaded is not None and not isinstance(loaded, dict):
             raise ConfigError(f"{file}: expected keys and values at the top, found {type(loaded).__name__}")
         tree = loaded or {}

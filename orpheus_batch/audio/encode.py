@@ -273,7 +273,9 @@ def _encode(
     lost_db = -encoder_gain_db(job.audio.sample_rate_hz, job.audio.bitrate_kbps)
     ceiling_db = job.audio.peak_db + lost_db
     for _ in range(_MAX_ENCODINGS):
-        expected, speech_rms_db = _write_leveled(pcm_file, part, samples, gain + lost_db, ceiling_db)
+        expected, speech_rms_db = _write_leveled(
+            pcm_file, part, samples, gain + lost_db, ceiling_db, job.audio.room_tone_db
+        )
         pcm = np.memmap(pcm_file, "<i2", "r", shape=(part.num_samples,))
         write_mp3(temporary, memoryview(pcm).cast("B"), tags, job.audio, cover=cover, what=path)
         del pcm
@@ -301,12 +303,17 @@ def _encode(
 
 
 def _write_leveled(
-    file: Path, part: _Part, samples: np.ndarray, gain: float, ceiling_db: float
+    file: Path,
+    part: _Part,
+    samples: np.ndarray,
+    gain: float,
+    ceiling_db: float,
+    room_tone_db: float | None,
 ) -> tuple[Levels, float]:
     """Write what is to be encoded, and return its levels and that of its speech."""
     levels = LevelMeter(SAMPLE_RATE_HZ)
     with file.open("wb") as sink:
-        for stretch in _stretches(part, samples, gain, ceiling_db):
+        for stretch in _stretches(part, samples, gain, ceiling_db, room_tone_db):
             sink.write(stretch.tobytes())
             levels.add(from_int16(stretch))
     written = np.memmap(file, "<i2", "r", shape=(part.num_samples,))
@@ -316,11 +323,14 @@ def _write_leveled(
     return levels.levels(), speech.rms_db()
 
 
-def _stretches(part: _Part, samples: np.ndarray, gain: float, ceiling_db: float) -> Iterator[np.ndarray]:
+def _stretches(
+    part: _Part, samples: np.ndarray, gain: float, ceiling_db: float, room_tone_db: float | None
+) -> Iterator[np.ndarray]:
     if part.lead_in:
-        yield np.zeros(part.lead_in, "<i2")
+        yield leveled(np.zeros(part.lead_in, "<i2"), 0, part.lead_in, 0.0, ceiling_db, room_tone_db)
     for start in range(part.start, part.stop, _STRETCH_SAMPLES):
-        yield leveled(samples, start, min(start + _STRETCH_SAMPLES, part.stop), gain, ceiling_db)
+        stop = min(start + _STRETCH_SAMPLES, part.stop)
+        yield leveled(samples, start, stop, gain, ceiling_db, room_tone_db)
 
 
 def _fsync(path: Path) -> None:

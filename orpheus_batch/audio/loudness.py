@@ -12,6 +12,7 @@ import math
 
 import numpy as np
 
+from orpheus_batch.audio.room_tone import room_tone
 from orpheus_batch.units import SAMPLE_RATE_HZ, db_to_amplitude
 
 MAX_GAIN_DB = 30.0
@@ -60,8 +61,15 @@ def gain_db(speech_rms_db: float, target_rms_db: float) -> float:
     return min(target_rms_db - speech_rms_db, MAX_GAIN_DB)
 
 
-def leveled(samples: np.ndarray, start: int, stop: int, gain_db: float, peak_db: float) -> np.ndarray:
-    """Return ``samples[start:stop]`` with a gain, no sample above the ceiling.
+def leveled(
+    samples: np.ndarray,
+    start: int,
+    stop: int,
+    gain_db: float,
+    peak_db: float,
+    room_tone_db: float | None = None,
+) -> np.ndarray:
+    """Return ``samples[start:stop]`` with a gain and a room's tone, no sample above the ceiling.
 
     Args:
         samples: int16 [num_samples]; those within 10 ms of the stretch are looked at too.
@@ -69,12 +77,15 @@ def leveled(samples: np.ndarray, start: int, stop: int, gain_db: float, peak_db:
         stop: One past the last.
         gain_db: See the function `gain_db`.
         peak_db: Ceiling in dB full scale.
+        room_tone_db: Level of the tone that is put under everything, the gain apart; None: none.
 
     Returns:
         int16 [stop - start].
     """
     low, high = max(0, start - _HALF_WINDOW), min(len(samples), stop + _HALF_WINDOW)
     raised = np.asarray(samples[low:high], dtype=np.float64) * db_to_amplitude(gain_db)
+    if room_tone_db is not None:
+        raised += room_tone(low, high, room_tone_db)
     ceiling = math.floor(min(db_to_amplitude(peak_db) * _FULL_SCALE, _FULL_SCALE - 1))
     loudest = np.abs(raised).max(initial=0.0)
     if loudest > ceiling:

@@ -34,7 +34,7 @@ from orpheus_batch.units import SAMPLE_RATE_HZ, seconds_to_samples
 logger = logging.getLogger(__name__)
 
 CACHE_FOLDER = "cache"
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
 """of stitching and encoding; raised when the same takes and settings give other bytes"""
 
 

@@ -292,7 +292,8 @@ def test_failed_segments_are_pauses(filled):
 def test_a_chapter_of_failures_is_silence_and_says_so(filled):
     """No speech at all: the file exists, with an infinite level below and no gain."""
     pieces = tuple(ChapterPiece(f"x{i}", i, None, 1.0) for i in range(3))
-    file = _only(render_chapter_file(make_job(filled, 0, pieces=pieces)))
+    silent = AudioConfig(room_tone_db=None)
+    file = _only(render_chapter_file(make_job(filled, 0, pieces=pieces, audio=silent)))
     assert (-math.inf, -math.inf, 0.0) == (file.speech_rms_db, file.peak_db, file.gain_db)
     assert file.duration_s == pytest.approx(3.5)
 
