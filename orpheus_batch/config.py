@@ -186,6 +186,32 @@ class AudioConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class CorpusConfig:
+    """What a corpus is made of, and how it is laid out."""
+
+    voices: str | None = None
+    """"tara=3,leo=1": drawn by weights; "tara,leo": by turns; null: the voice of the run"""
+    min_chars: int | None = None
+    """of a sentence as spoken; shorter ones are left out; null: the pack's"""
+    max_chars: int | None = None
+    """likewise, longer ones"""
+    characters: str | None = None
+    """a sentence with any other character is left out: "A-Za-z ,.'?!-", say"""
+    shard_items: int = 2048
+    """items that are finished, and sealed in a shard of each split, before the next begin"""
+    layout: Literal["shards", "files"] = "shards"
+    """WebDataset tar shards, or a FLAC file an item"""
+    keep_codes: bool = False
+    """put the SNAC codes into the shards too"""
+    validation_share: float = 0.01
+    """of the items, by a hash of their text"""
+    test_share: float = 0.01
+    """likewise"""
+    licence: str | None = None
+    """of the texts, for manifest and card"""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The whole tree. `load_config` builds one."""
 
@@ -200,6 +226,7 @@ class Config:
     pauses: PauseConfig = field(default_factory=PauseConfig)
     quality: QualityConfig = field(default_factory=QualityConfig)
     audio: AudioConfig = field(default_factory=AudioConfig)
+    corpus: CorpusConfig = field(default_factory=CorpusConfig)
 
     def __post_init__(self) -> None:
         """Check ranges that a type alone does not say."""
@@ -247,7 +274,16 @@ class Config:
             ),
             (-60 <= self.audio.target_rms_db <= -6, "audio.target_rms_db must be in -60..-6"),
             (-20 <= self.audio.peak_db <= 0, "audio.peak_db must be in -20..0"),
+            (_in(self.corpus.min_chars, 1, 10_000), "corpus.min_chars must be at least 1"),
+            (_in(self.corpus.max_chars, 20, 10_000), "corpus.max_chars must be at least 20"),
+            (1 <= self.corpus.shard_items <= 1 << 20, "corpus.shard_items must be at least 1"),
+            (
+                min(self.corpus.validation_share, self.corpus.test_share) >= 0
+                and self.corpus.validation_share + self.corpus.test_share < 1,
+                "corpus.validation_share and corpus.test_share must not be negative, nor 1 or more together",
+            ),
             (0 <= self.audio.lead_in_s <= 60, "audio.lead_in_s must be between 0 and 60 seconds"),
+            (_in(self.audio.room_tone_db, -90, -50), "audio.room_tone_db must be in -90..-50, or null"),
         ):
             if not ok:
                 raise ConfigError(what)
@@ -283,7 +319,6 @@ def load_config(file: Path | None = None, overrides: dict[str, Any] | None = Non
             raise ConfigError(f"can't read the configuration {file}: {error}") from error
         except yaml.YAMLError as error:
             raise ConfigError(f"{file} is not YAML: {error}") from error
-            (_in(self.audio.room_tone_db, -90, -50), "audio.room_tone_db must be in -90..-50, or null"),
         if loaded is not None and not isinstance(loaded, dict):
             raise ConfigError(f"{file}: expected keys and values at the top, found {type(loaded).__name__}")
         tree = loaded or {}

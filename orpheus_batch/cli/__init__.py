@@ -11,6 +11,7 @@ import logging
 import click
 
 from orpheus_batch import __version__
+from orpheus_batch.cli.corpus import corpus
 from orpheus_batch.cli.plan import plan
 from orpheus_batch.cli.prompts import prompts
 from orpheus_batch.cli.redo import redo
@@ -50,7 +51,7 @@ def cli() -> None:
     """
 
 
-for command in (render, prompts, plan, status, redo, voices):
+for command in (render, prompts, corpus, plan, status, redo, voices):
     cli.add_command(command)
 
 

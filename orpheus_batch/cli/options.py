@@ -96,6 +96,12 @@ engine_options = compose(
     ),
 )
 
+shard_option = click.option(
+    "--shard",
+    metavar="i/N",
+    help="Do the share i (from 0) of N independent processes, in a folder of its own; then `merge`.",
+)
+
 table_options = compose(
     click.option(
         "--map",

@@ -45,8 +45,6 @@ class ItemRun(SegmentRun):
         progress: Hears of takes and files.
         files: Makes the audio.
         window_items: Items that are finished together.
-        part: Index and number of independent processes that share the work: this one does every window whose
-            number leaves the index when divided.
     """
 
     def __init__(
@@ -116,7 +114,7 @@ class ItemRun(SegmentRun):
 
     def make_all_settled(self) -> None:
         """Begin to make whatever an earlier run left settled and not made."""
-        for page in self.ledger.unmade_pages():
+        for page in self.ledger.settled_pages():
             for batch in batched(page, DECODE_BATCH):
                 self._make(batch)
                 self.collect()
@@ -156,16 +154,20 @@ class ItemRun(SegmentRun):
         self.num_made += len(files)
         self.made_audio_s += sum(file.duration_s for file in files)
 
+    def wants(self, item: SettledItem) -> bool:
+        """Return whether a file is made of an item: not where no take of it has any audio."""
+        return any(piece.attempt is not None for piece in item.pieces)
+
     def job(self, item: SettledItem, pieces: tuple[StitchPiece, ...]) -> AudioJob:
         """Return what is to be made of an item."""
         raise NotImplementedError
 
     def _make(self, numbers: Sequence[int]) -> None:
         items = [item for item in self.ledger.settled(numbers) if item.number not in self._in_work]
-        audio = self._audio_of([piece for item in items for piece in item.pieces])
+        audio = self._audio_of([piece for item in items if self.wants(item) for piece in item.pieces])
         silent = []
         for item in items:
-            if not any(piece.attempt is not None for piece in item.pieces):
+            if not self.wants(item):
                 silent.append(MadeItem(item.number, True, None, None, 0.0, None))
                 continue
             last = len(item.pieces) - 1

@@ -47,7 +47,8 @@ class Wish:
     format: str
     file: str
     """relative to the output folder; "" where the id is to name it"""
-    line: int
+    line: int | None
+    """in its source; None: another process' item"""
     digest: bytes
     """of all that it is planned from, the id and the settings included"""
     content: bytes
@@ -173,7 +174,7 @@ class Speaker:
         Raises:
             BadRow: Nothing in the text can be spoken.
         """
-        seed = self.seed_of(item_id) if wish.seed is None else wish.seed
+        seed = seed_of(self._base_seed, item_id) if wish.seed is None else wish.seed
         chapter = Chapter(number, item_id, wish.text, 0, 0)
         pack = self._pack
         if wish.temperature is not None:
@@ -198,10 +199,11 @@ class Speaker:
             segments = tuple(dataclasses.replace(s, temperature=wish.temperature) for s in segments)
         return Item(item_id, number, wish, seed, wish.file or f"{item_id}.{wish.format}", segments)
 
-    def seed_of(self, item_id: str) -> int:
-        """Return an item's own seed: equal texts under different ids are different takes."""
-        digest = hashlib.sha256(f"{self._base_seed}|{item_id}".encode()).digest()
-        return int.from_bytes(digest[:8], "little") & (MAX_SEED - 1)
+
+def seed_of(base_seed: int, item_id: str) -> int:
+    """Return an item's own seed: equal texts under different ids are different takes."""
+    digest = hashlib.sha256(f"{base_seed}|{item_id}".encode()).digest()
+    return int.from_bytes(digest[:8], "little") & (MAX_SEED - 1)
 
 
 def check_path(name: str, what: str) -> None:

@@ -14,6 +14,7 @@ class KnownItem:
     number: int
     row_sha256: bytes
     epoch: int
+    source: int
     on_line: bool
     """False once its row has gone; it must be planned again if it comes back"""
 
@@ -34,7 +35,8 @@ class ItemRecord:
     split: str
     extra: str
     """JSON object"""
-    line: int
+    line: int | None
+    """None: it is another process' to make, and has no segments here"""
     segments: Sequence[Segment]
 
 

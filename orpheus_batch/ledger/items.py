@@ -91,7 +91,7 @@ class ItemLedger(Ledger):
         """Return what is known of ids."""
         rows = self._database.rows(
             """
-            SELECT item_id, number, row_sha256, epoch, line IS NOT NULL FROM items
+            SELECT item_id, number, row_sha256, epoch, source, line IS NOT NULL FROM items
             WHERE item_id IN (SELECT value FROM json_each(?))
             """,
             (json.dumps(list(item_ids)),),
@@ -215,14 +215,18 @@ class ItemLedger(Ledger):
         pieces = self._pieces([row[0] for row in rows])
         return [SettledItem(*row, pieces=tuple(pieces[row[0]])) for row in rows]
 
-    def unmade_pages(self) -> Iterator[list[int]]:
-        """Yield the numbers of items that are not made, in order, a page at a time."""
+    def settled_pages(self) -> Iterator[list[int]]:
+        """Yield the numbers of items that are settled and not made, in order, a page at a time."""
         after = -1
         while True:
             rows = self._database.rows(
                 """
-                SELECT number FROM items INDEXED BY items_open
-                WHERE state = 'planned' AND line IS NOT NULL AND number > ? ORDER BY number LIMIT ?
+                SELECT number FROM items i INDEXED BY items_open
+                WHERE state = 'planned' AND line IS NOT NULL AND number > ? AND NOT EXISTS (
+                    SELECT 1 FROM places p JOIN segments s ON s.key = p.segment
+                    WHERE p.position >= i.number << 32 AND p.position < (i.number + 1) << 32
+                    AND s.state = 'pending'
+                ) ORDER BY number LIMIT ?
                 """,
                 (after, PAGE_ITEMS),
             )
@@ -281,14 +285,19 @@ class ItemLedger(Ledger):
                 """,
                 (made_by,),
             )
-            num += self._database.execute(
+        return num + self.reopen_retried()
+
+    def reopen_retried(self) -> int:
+        """Have items made again of which a segment is to be taken again; return how many."""
+        with self._database.transaction():
+            return self._database.execute(
                 """
                 UPDATE items SET state = 'planned' WHERE state <> 'planned' AND shard IS NULL AND number IN (
-                    SELECT p.position >> 32 FROM segments s JOIN places p ON p.segment = s.key
+                    SELECT p.position >> 32 FROM segments s INDEXED BY segments_by_attempt
+                    JOIN places p ON p.segment = s.key
                     WHERE s.state = 'pending' AND s.position IS NOT NULL AND s.num_takes > 0)
                 """
             )
-        return num
 
     def made_files(self) -> Iterator[tuple[int, str, int]]:
         """Yield number, file and size of every made item that has a file of its own."""

@@ -10,8 +10,8 @@ from click.testing import CliRunner
 from orpheus_batch import __version__
 from orpheus_batch.cli import cli
 
-COMMANDS = ("render", "prompts", "plan", "status", "redo", "voices")
-HEAVY = {"torch", "transformers", "snac", "tokenizers", "nltk", "numpy", "tqdm", "yaml", "pydub", "pyarrow"}
+COMMANDS = ("render", "prompts", "corpus", "plan", "status", "redo", "voices")
+HEAVY = {"torch", "transformers", "snac", "tokenizers", "nltk", "numpy", "tqdm", "yaml", "pydub", "pyarrow", "matplotlib"}
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["render", "-h"], ["redo", "--help"]])

@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from line_helpers import Line, LoggedEngine  # found through the line above
 
+import orpheus_batch.corpus.corpus
 import orpheus_batch.corpus.prompts
 import orpheus_batch.pipeline.run
 from orpheus_batch.cli import main
@@ -59,6 +60,7 @@ def run(spec: dict) -> None:
     line = Line(Path(spec["folder"]))
     factories = line.factories
     orpheus_batch.pipeline.run.Factories = lambda: factories
+    orpheus_batch.corpus.corpus.Factories = lambda: factories
     orpheus_batch.corpus.prompts.Factories = lambda: factories
     if spec.get("stream_s"):
         stream = LoggedEngine.stream

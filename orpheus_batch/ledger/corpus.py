@@ -1,0 +1,95 @@
+"""A corpus in the ledger: items of one segment each, and the shards that they were sealed in, once."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from orpheus_batch.ledger.item_records import MadeItem
+from orpheus_batch.ledger.items import ItemLedger
+
+
+@dataclass(frozen=True, slots=True)
+class ShardRecord:
+    """A sealed shard."""
+
+    name: str
+    """of its file or folder, relative to the corpus' folder"""
+    num_items: int
+    num_bytes: int
+    sha256: str
+    audio_s: float
+
+
+class CorpusLedger(ItemLedger):
+    """A ledger of a corpus."""
+
+    def shard_names(self, prefix: str) -> set[str]:
+        """Return the names of sealed shards that begin so."""
+        rows = self._database.rows(
+            "SELECT name FROM shards WHERE substr(name, 1, ?) = ?", (len(prefix), prefix)
+        )
+        return {name for (name,) in rows}
+
+    def seal(self, shard: ShardRecord, made: Sequence[MadeItem], made_by: str) -> None:
+        """Record a shard with its items, in one transaction; its files must lie in place, synced."""
+        with self._database.transaction():
+            self._database.execute(
+                "INSERT INTO shards (name, num_items, num_bytes, sha256, audio_s) VALUES (?, ?, ?, ?, ?)",
+                (shard.name, shard.num_items, shard.num_bytes, shard.sha256, shard.audio_s),
+            )
+            ((key,),) = self._database.rows("SELECT key FROM shards WHERE name = ?", (shard.name,))
+            self._database.execute_many(
+                """
+                UPDATE items SET state = 'done', made_by = ?, num_bytes = ?, sha256 = ?, duration_s = ?,
+                    loudness_db = ?, shard = ? WHERE number = ?
+                """,
+                ((made_by, m.num_bytes, m.sha256, m.duration_s, m.loudness_db, key, m.number) for m in made),
+            )
+
+    def totals(self) -> dict[str, Any]:
+        """Return how many shards, items and seconds are sealed, and how much by split and by voice."""
+        ((num_shards,),) = self._database.rows("SELECT count(*) FROM shards")
+        by_split = self._database.rows(
+            """
+            SELECT split, count(*), coalesce(sum(duration_s), 0.0) FROM items
+            WHERE shard IS NOT NULL GROUP BY 1 ORDER BY 1
+            """
+        )
+        by_voice = self._database.rows(
+            """
+            SELECT voice, count(*), coalesce(sum(duration_s), 0.0) FROM items
+            WHERE shard IS NOT NULL GROUP BY 1 ORDER BY 1
+            """
+        )
+        return {
+            "num_shards": num_shards,
+            "num_items": sum(num for _, num, _ in by_split),
+            "audio_s": sum(audio_s for _, _, audio_s in by_split),
+            "by_split": {name: {"num_items": num, "audio_s": audio_s} for name, num, audio_s in by_split},
+            "by_voice": {name: {"num_items": num, "audio_s": audio_s} for name, num, audio_s in by_voice},
+        }
+
+    def histogram(self, what: str, width: float) -> list[tuple[float, int]]:
+        """Return how many sealed items lie in each bin of ``width``, by its lower end.
+
+        Args:
+            what: "duration_s", "loudness_db" or "num_chars".
+            width: Of a bin.
+        """
+        columns = {"duration_s": "duration_s", "loudness_db": "loudness_db", "num_chars": "length(text)"}
+        rows = self._database.rows(
+            f"""
+            SELECT CAST(floor({columns[what]} / ?) AS INTEGER), count(*) FROM items
+            WHERE shard IS NOT NULL AND {columns[what]} IS NOT NULL GROUP BY 1 ORDER BY 1
+            """,
+            (width,),
+        )
+        return [(index * width, num) for index, num in rows]
+
+    def set_report(self, source: int, report: dict[str, Any]) -> None:
+        """Replace what is known of what a source left out."""
+        with self._database.transaction():
+            self._database.execute(
+                "UPDATE sources SET report = ? WHERE key = ?", (json.dumps(report, sort_keys=True), source)
+            )
