@@ -1,6 +1,6 @@
 # make demo    install into .venv and render the sample chapter
 # make test    install into .venv and run the whole suite
-# make test-trtllm  the TensorRT-LLM tests alone, against the real library where it is installed (PYTHON=… of its image)
+# make test-trtllm  the TensorRT-LLM tests alone; also against the real library, where PYTHON has it
 # make lint    ruff, as CI runs it
 # make clean   remove what these made
 
@@ -19,8 +19,11 @@ test: $(VENV)/.test-installed
 	$(BIN)/python -m pytest -q
 
 test-trtllm:
-	$(PYTHON) -c "import pytest, pydantic, orpheus_batch" || $(PYTHON) -m pip install -q -e '.[test]'
-	$(PYTHON) -m pytest -q -rs tests/trtllm
+	if $(PYTHON) -c "import importlib.util as u, sys; sys.exit(u.find_spec('tensorrt_llm') is None)"; then \
+	  $(PYTHON) -m pip install -q -e '.[test]' && $(PYTHON) -m pytest -q -rs tests/trtllm; \
+	else \
+	  $(MAKE) -s $(VENV)/.test-installed && $(BIN)/python -m pytest -q -rs tests/trtllm; \
+	fi
 
 lint: $(VENV)/.test-installed
 	$(BIN)/ruff check .

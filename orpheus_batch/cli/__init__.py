@@ -11,6 +11,7 @@ import logging
 import click
 
 from orpheus_batch import __version__
+from orpheus_batch.cli.build_engine import build_engine
 from orpheus_batch.cli.corpus import corpus
 from orpheus_batch.cli.plan import plan
 from orpheus_batch.cli.prompts import prompts
@@ -51,7 +52,7 @@ def cli() -> None:
     """
 
 
-for command in (render, prompts, corpus, plan, status, redo, voices):
+for command in (render, prompts, corpus, plan, status, redo, voices, build_engine):
     cli.add_command(command)
 
 
