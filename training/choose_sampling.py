@@ -35,12 +35,12 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 def main(pack_dir: Path, texts: Path, num: int, **grid: tuple[float, ...]) -> None:
     """Try every combination of sampling settings on TEXTS, lines of {"text"}."""
     from transformers.models.whisper.english_normalizer import EnglishTextNormalizer
-    from voice_wer import Recogniser, errors
+    from voice_wer import errors, transcribe
 
     pack = load_pack(str(pack_dir.resolve()))
     rows = [json.loads(line) for line in texts.read_text(encoding="utf-8").splitlines()[:num]]
     engine = TorchEngine(pack.language_model_dir, pack.layout)
-    codec, recogniser, normalize = SnacCodec(pack.codec_dir), Recogniser(), EnglishTextNormalizer({})
+    codec, normalize = SnacCodec(pack.codec_dir), EnglishTextNormalizer({})
     results = []
     for temperature, top_p, penalty in itertools.product(*grid.values()):
         sampling = Sampling(temperature, top_p, penalty)
@@ -64,8 +64,8 @@ def main(pack_dir: Path, texts: Path, num: int, **grid: tuple[float, ...]) -> No
         codes = [pack.layout.to_codes(usable_token_ids(s.token_ids, pack.layout)) for s in streams]
         waveforms = codec.decode(codes, [0] * len(codes))
         counts = [
-            errors(normalize(row["text"]), normalize(recogniser.transcribe(to_recogniser(w.samples))))
-            for row, w in zip(rows, waveforms, strict=True)
+            errors(normalize(row["text"]), normalize(heard))
+            for row, heard in zip(rows, transcribe([to_recogniser(w.samples) for w in waveforms]), strict=True)
         ]
         wrong, words = np.array(counts).sum(axis=0)
         results.append(

@@ -8,15 +8,20 @@ last checkpoint. All GPUs of the machine share each batch; without one it runs o
 
 For the first tenth of the time nothing is quantised; then the codebooks start from what the encoder has learned to
 say, each code the running mean of what is assigned to it, and codes that fall out of use are moved onto encodings
-from the batch. The discriminators come in after two fifths of the time, when there is something to refine. Weights
-are averaged exponentially, and the average is what is kept.
+from the batch. The discriminators come in after two fifths of the time, when there is something to refine; with
+``--start``, at once. Weights are averaged exponentially, and the average is what is kept.
+
+``--keep-codes`` (with ``--start``) trains the decoder alone: what was encoded before stays valid, so that the language
+model can be trained meanwhile.
 """
 
+import functools
 import json
 import math
 import os
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -64,11 +69,28 @@ class Generator(nn.Module):
         import snac.layers
         from snac import SNAC
 
-        # The package scripts this; a plain function lets torch.compile fuse it.
-        snac.layers.snake = lambda x, alpha: x + (alpha + 1e-9).reciprocal() * torch.sin(alpha * x).pow(2)
+        snac.layers.snake = snake  # the package scripts its own; a plain function can be compiled
         self.snac = SNAC(**config)
         self.quantised = False
+        self.keep_codes = False
         start_weights(self.snac)
+
+    def freeze_codes(self) -> None:
+        """Train nothing but the decoder from here on."""
+        self.keep_codes = True
+        self.snac.encoder.requires_grad_(False)
+        self.snac.quantizer.requires_grad_(False)
+
+    def compile_parts(self) -> None:
+        """Fuse what an eager step spends most of its time on: snakes and depthwise convolutions.
+
+        Each is compiled once for all shapes; the whole model would take minutes to compile.
+        """
+        import snac.layers
+
+        torch._dynamo.config.force_parameter_static_shapes = False  # else once for every width
+        snac.layers.snake = torch.compile(snake, dynamic=True)
+        shift_depthwise(self)
 
     def forward(self, audio: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, list, list]:
         """Encode, quantise, decode.
@@ -80,6 +102,12 @@ class Generator(nn.Module):
             The audio again, the quantiser's loss, and for each level the indices [batch * length] and the
             projected encodings [batch * length, codebook_dim] that they stand for.
         """
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.keep_codes):
+            quantised, loss, indices, encodings = self.encode(audio)
+        return self.snac.decoder(quantised)[:, 0], loss, indices, encodings
+
+    def encode(self, audio: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, list, list]:
+        """Return what the decoder gets, [batch, latent, length], and the rest as `forward` has it."""
         residual = self.snac.encoder(audio[:, None])
         quantised, loss, indices, encodings = 0, audio.new_zeros(()), [], []
         for quantizer in self.snac.quantizer.quantizers:
@@ -95,7 +123,12 @@ class Generator(nn.Module):
             quantised = quantised + z_q
             residual = residual - z_q
             encodings.append(encoded.detach().transpose(1, 2).reshape(-1, encoded.shape[1]))
-        return self.snac.decoder(quantised)[:, 0], loss, indices, encodings
+        return quantised, loss, indices, encodings
+
+
+def snake(x: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
+    """Return x + sin(alpha x)^2 / alpha, as the package's own, for [batch, channels, length]."""
+    return x + (alpha + 1e-9).reciprocal() * torch.sin(alpha * x).pow(2)
 
 
 @torch.no_grad()
@@ -134,11 +167,23 @@ def match_level(generator: "Generator", audio: torch.Tensor) -> None:
         set_weight(last, last.weight * (audio.std() / generator(audio)[0].std()))
 
 
-class ShiftConv(nn.Module):
-    """A depthwise convolution as a sum of shifted copies, which torch.compile fuses with its neighbours.
+@functools.cache
+def compiled_shift(padding: int, dilation: int) -> Callable[..., torch.Tensor]:
+    """Return a depthwise convolution as a sum of shifted copies, compiled for any shape."""
 
-    cuDNN's depthwise kernels are most of an eager step here; the weights stay those of the wrapped module.
-    """
+    def shift(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+        length = x.shape[-1] + 2 * padding - dilation * (weight.shape[-1] - 1)
+        x = F.pad(x, (padding, padding))
+        out = bias[:, None].expand(-1, length)
+        for k in range(weight.shape[-1]):
+            out = out + weight[:, 0, k, None] * x[..., k * dilation : k * dilation + length]
+        return out
+
+    return torch.compile(shift, dynamic=True)
+
+
+class ShiftConv(nn.Module):
+    """A depthwise convolution without cuDNN, whose kernels for it are slow; the weights stay those of ``conv``."""
 
     def __init__(self, conv: nn.Conv1d):
         super().__init__()
@@ -146,13 +191,8 @@ class ShiftConv(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the convolution of [batch, channels, length]."""
-        weight, pad, dilation = self.conv.weight, self.conv.padding[0], self.conv.dilation[0]
-        length = x.shape[-1] + 2 * pad - dilation * (weight.shape[-1] - 1)
-        x = F.pad(x, (pad, pad))
-        out = self.conv.bias[:, None].expand(-1, length)
-        for k in range(weight.shape[-1]):
-            out = out + weight[:, 0, k, None] * x[..., k * dilation : k * dilation + length]
-        return out
+        shift = compiled_shift(self.conv.padding[0], self.conv.dilation[0])
+        return shift(x, self.conv.weight, self.conv.bias)
 
 
 def shift_depthwise(module: nn.Module) -> None:
@@ -164,12 +204,9 @@ def shift_depthwise(module: nn.Module) -> None:
             shift_depthwise(child)
 
 
-def plain_names(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Return the state dict under the `snac` package's own names."""
-    return {
-        re.sub(r"\.conv\.(bias|parametrizations)", r".\1", name.removeprefix("snac.")): value
-        for name, value in weights.items()
-    }
+def plain_name(name: str) -> str:
+    """Return the `snac` package's own name of a weight of `Generator`."""
+    return re.sub(r"\.conv\.(bias|parametrizations)", r".\1", name.removeprefix("snac."))
 
 
 class Crops:
@@ -214,9 +251,14 @@ class Crops:
     default=None,
     help="Go on from the weights of an earlier codec instead of none.",
 )
+@click.option(
+    "--keep-codes", is_flag=True, help="With --start: the decoder alone; codes made before stay valid."
+)
 @click.option("--gpus", default=None, help="Such as 0,1; default: all.")
 def main(speech_dir: Path, out: Path, gpus: str | None, **options) -> None:
     """Train the codec on SPEECH_DIR."""
+    if options["keep_codes"] and options["start"] is None:
+        raise click.UsageError("--keep-codes needs the codec that made them: --start CODEC_DIR")
     out.mkdir(parents=True, exist_ok=True)
     if gpus is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpus
@@ -244,7 +286,10 @@ def train(rank: int, world: int, speech_dir: Path, out: Path, options: dict, por
     config = codec_config(options["encoder_dim"], options["decoder_dim"], options["codebook_size"])
     generator, critics = Generator(config), Discriminators().to(device)
     if options["compiled"]:
-        shift_depthwise(generator)
+        generator.compile_parts()
+    if options["keep_codes"]:
+        generator.freeze_codes()
+    critics_from = CRITICS_FROM if options["start"] is None else 0.0
     for quantizer in generator.snac.quantizer.quantizers:
         quantizer.codebook.weight.requires_grad_(False)
     generator.to(device)
@@ -275,16 +320,13 @@ def train(rank: int, world: int, speech_dir: Path, out: Path, options: dict, por
         generator.quantised = saved["quantised"]
     elif options["start"] is not None:
         weights = load_file(options["start"] / "model.safetensors")
-        generator.snac.load_state_dict({k: v.float() for k, v in weights.items()})
+        own_names = {plain_name(name): name for name in generator.state_dict()}
+        generator.load_state_dict({own_names[k]: v.float() for k, v in weights.items()})
         generator.quantised = True
         average = {k: v.detach().clone() for k, v in generator.state_dict().items()}
     else:
         match_level(generator, crops.batch(8))
         share(world, [p.data for p in generator.parameters()], average=True)
-    if options["compiled"]:
-        torch._dynamo.config.cache_size_limit = 64
-    run_generator = torch.compile(generator) if options["compiled"] else generator
-    run_critics = torch.compile(critics) if options["compiled"] else critics
     log = (out / "log.jsonl").open("a", encoding="utf-8") if rank == 0 else None
     used = [torch.zeros(options["codebook_size"], device=device) for _ in config["vq_strides"]]
     codes = RunningCodes(generator, world)
@@ -311,13 +353,13 @@ def train(rank: int, world: int, speech_dir: Path, out: Path, options: dict, por
             generator.quantised = True
             codes = RunningCodes(generator, world)
             average = {k: v.detach().clone() for k, v in generator.state_dict().items()}
-        adversarial_on = done > CRITICS_FROM
+        adversarial_on = done >= critics_from
         mixed = torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
-        fake, vq_loss, indices, encodings = run_generator(real)
+        fake, vq_loss, indices, encodings = generator(real)
         record = {}
         if adversarial_on:
             with mixed:
-                real_features, fake_features = run_critics(real), run_critics(fake.detach())
+                real_features, fake_features = critics(real), critics(fake.detach())
             d_loss = discriminator_loss(real_features, fake_features)
             d_opt.zero_grad()
             d_loss.backward()
@@ -330,12 +372,12 @@ def train(rank: int, world: int, speech_dir: Path, out: Path, options: dict, por
         if adversarial_on:
             critics.requires_grad_(False)
             with mixed:
-                fake_features = run_critics(fake)
+                fake_features = critics(fake)
                 with torch.no_grad():
-                    real_features = run_critics(real)
+                    real_features = critics(real)
             critics.requires_grad_(True)
             adversarial, matching = generator_losses(real_features, fake_features)
-            ramp = min(1.0, (done - CRITICS_FROM) / CRITICS_RAMP)
+            ramp = min(1.0, (done - critics_from) / CRITICS_RAMP)
             loss = loss + ramp * (ADVERSARIAL_WEIGHT * adversarial + MATCHING_WEIGHT * matching)
             record |= {"adv": adversarial.detach(), "match": matching.detach()}
         g_opt.zero_grad()
@@ -347,7 +389,7 @@ def train(rank: int, world: int, speech_dir: Path, out: Path, options: dict, por
         with torch.no_grad():
             for level, index in enumerate(indices):
                 used[level] += torch.bincount(index, minlength=options["codebook_size"])
-            if generator.quantised:
+            if generator.quantised and not generator.keep_codes:
                 codes.update(indices, encodings)
             decay = min(EMA_DECAY, (1 + step) / (10 + step))
             floats = [(average[k], v) for k, v in generator.state_dict().items() if v.is_floating_point()]
@@ -356,7 +398,7 @@ def train(rank: int, world: int, speech_dir: Path, out: Path, options: dict, por
             share(world, used, average=False)
             record["used"] = [int((u > 0).sum()) for u in used]
             record["perplexity"] = [round(perplexity(u)) for u in used]
-            if done < 0.5:
+            if done < 0.5 and not generator.keep_codes:
                 codes.move_dead(average, used, encodings, noise)
             used = [torch.zeros_like(u) for u in used]
         if rank == 0 and step % RESTART_EVERY == 0:
@@ -388,7 +430,7 @@ def train(rank: int, world: int, speech_dir: Path, out: Path, options: dict, por
         click.echo(json.dumps(row))
         save_checkpoint(checkpoint, generator, critics, g_opt, d_opt, average, state, start)
         (out / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
-        weights = {k: v.half().cpu().contiguous() for k, v in plain_names(average).items()}
+        weights = {plain_name(k): v.half().cpu().contiguous() for k, v in average.items()}
         save_file(weights, out / "model.safetensors", metadata={"format": "pt"})
     if world > 1:
         torch.distributed.destroy_process_group()

@@ -49,6 +49,7 @@ def encode_batch(codec: torch.nn.Module, audio: torch.Tensor) -> np.ndarray:
 def main(speech_dir: Path, codec_dir: Path, out: Path, part: str, batch_seconds: float) -> None:
     """Encode all of SPEECH_DIR with the codec in CODEC_DIR."""
     start = time.monotonic()
+    torch.set_num_threads(2)  # several parts at a time would otherwise wait for each other's threads
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     codec = load_codec(codec_dir, device)
     i, n = (int(x) for x in part.split("/"))

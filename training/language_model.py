@@ -79,9 +79,7 @@ class Attention(nn.Module):
         k = self.k_proj(x).view(batch, length, self.kv_heads, self.head_dim).transpose(1, 2)
         v = self.v_proj(x).view(batch, length, self.kv_heads, self.head_dim).transpose(1, 2)
         q, k = rotate(q, cos, sin), rotate(k, cos, sin)
-        groups = self.heads // self.kv_heads
-        k, v = k.repeat_interleave(groups, dim=1), v.repeat_interleave(groups, dim=1)
-        out = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        out = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
         return self.o_proj(out.transpose(1, 2).reshape(batch, length, -1))
 
 
@@ -92,15 +90,29 @@ def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tenso
     return (x * cos + turned * sin).to(x.dtype)
 
 
+class RMSNorm(nn.Module):
+    """Llama's norm, worked out in float32 whatever comes in."""
+
+    def __init__(self, size: int, eps: float):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(size))
+        self.eps = eps
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return [..., size] in the type of ``x``."""
+        wide = x.float()
+        return (wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps) * self.weight).to(x.dtype)
+
+
 class Block(nn.Module):
     """One layer, with dropout on what it adds."""
 
     def __init__(self, config: dict, dropout: float):
         super().__init__()
         hidden, ffn = config["hidden_size"], config["intermediate_size"]
-        self.input_layernorm = nn.RMSNorm(hidden, eps=config["rms_norm_eps"])
+        self.input_layernorm = RMSNorm(hidden, eps=config["rms_norm_eps"])
         self.self_attn = Attention(config)
-        self.post_attention_layernorm = nn.RMSNorm(hidden, eps=config["rms_norm_eps"])
+        self.post_attention_layernorm = RMSNorm(hidden, eps=config["rms_norm_eps"])
         self.mlp = nn.ModuleDict(
             {
                 "gate_proj": nn.Linear(hidden, ffn, bias=False),
@@ -112,10 +124,10 @@ class Block(nn.Module):
 
     def forward(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
         """Return [batch, length, hidden]."""
-        x = x + self.dropout(self.self_attn(self.input_layernorm(x), cos, sin))
+        x = x + self.dropout(self.self_attn(self.input_layernorm(x), cos, sin)).to(x.dtype)
         y = self.post_attention_layernorm(x)
         gated = F.silu(self.mlp["gate_proj"](y)) * self.mlp["up_proj"](y)
-        return x + self.dropout(self.mlp["down_proj"](gated))
+        return x + self.dropout(self.mlp["down_proj"](gated)).to(x.dtype)
 
 
 class Llama(nn.Module):
@@ -128,7 +140,7 @@ class Llama(nn.Module):
             {
                 "embed_tokens": nn.Embedding(config["vocab_size"], config["hidden_size"]),
                 "layers": nn.ModuleList(Block(config, dropout) for _ in range(config["num_hidden_layers"])),
-                "norm": nn.RMSNorm(config["hidden_size"], eps=config["rms_norm_eps"]),
+                "norm": RMSNorm(config["hidden_size"], eps=config["rms_norm_eps"]),
             }
         )
         self.dropout = nn.Dropout(dropout)
@@ -140,6 +152,12 @@ class Llama(nn.Module):
         angles = torch.outer(torch.arange(4096.0), config["rope_theta"] ** (-torch.arange(half) / half))
         self.register_buffer("cos", torch.cat([angles, angles], dim=-1).cos(), persistent=False)
         self.register_buffer("sin", torch.cat([angles, angles], dim=-1).sin(), persistent=False)
+
+    def compile_parts(self) -> None:
+        """Compile a layer and the loss, once for all shapes; the whole model would take minutes to compile."""
+        for layer in self.model["layers"]:
+            layer.compile(dynamic=True)
+        self.loss = torch.compile(self.loss, dynamic=True)
 
     def forward(
         self, tokens: torch.Tensor, clean: torch.Tensor, prompt_length: torch.Tensor, num_frames: torch.Tensor
@@ -154,6 +172,8 @@ class Llama(nn.Module):
         """
         length = tokens.shape[1]
         x = self.dropout(self.model["embed_tokens"](tokens))
+        if torch.is_autocast_enabled(x.device.type):
+            x = x.to(torch.get_autocast_dtype(x.device.type))  # what moves between layers, in half the bytes
         cos, sin = self.cos[:length], self.sin[:length]
         for layer in self.model["layers"]:
             x = layer(x, cos, sin)
@@ -197,18 +217,14 @@ class Llama(nn.Module):
 
 @dataclasses.dataclass
 class Corpus:
-    """Every sequence in one tensor on the device."""
+    """Every sequence in one tensor on the device, so that a step waits for nothing from the host."""
 
     flat: torch.Tensor
     """int32: prompt, then frames, of one utterance after the other"""
-    start: np.ndarray
-    prompt_length: np.ndarray
-    num_frames: np.ndarray
-
-    @property
-    def length(self) -> np.ndarray:
-        """Tokens of each sequence; the stop is a target only."""
-        return self.prompt_length + FRAME * self.num_frames
+    places: torch.Tensor
+    """int64 [num, 3] on the device: start, prompt length, number of frames"""
+    length: np.ndarray
+    """tokens of each sequence, on the host; the stop is a target only"""
 
 
 def load_corpus(
@@ -239,7 +255,8 @@ def load_corpus(
             num_frames.append(row["num_frames"])
             total += len(prompt) + len(frames)
     flat = torch.from_numpy(np.concatenate(parts)).to(device)
-    return Corpus(flat, np.array(start), np.array(prompt_length), np.array(num_frames))
+    places = np.stack([start, prompt_length, num_frames], axis=1)
+    return Corpus(flat, torch.from_numpy(places).to(device), places[:, 1] + FRAME * places[:, 2])
 
 
 def batches(corpus: Corpus, rows: np.ndarray, budget: int, rng: np.random.Generator, world: int) -> list:
@@ -263,16 +280,20 @@ def batches(corpus: Corpus, rows: np.ndarray, budget: int, rng: np.random.Genera
     return [groups[i : i + world] for i in range(0, len(groups) - world + 1, world)]
 
 
-def make_batch(corpus: Corpus, rows: np.ndarray, device: torch.device) -> tuple[torch.Tensor, ...]:
-    """Return tokens [batch, length], prompt lengths and frame counts."""
-    length = -(-int(corpus.length[rows].max()) // 64) * 64
-    start = torch.from_numpy(corpus.start[rows]).to(device)
-    size = torch.from_numpy(corpus.length[rows]).to(device)
-    step = torch.arange(length, device=device)
+def make_batch(corpus: Corpus, rows: torch.Tensor, longest: int) -> tuple[torch.Tensor, ...]:
+    """Return tokens [batch, length], prompt lengths and frame counts.
+
+    Args:
+        corpus: Where from.
+        rows: int64 [batch], on the device.
+        longest: Tokens of the longest of them.
+    """
+    length = -(-longest // 64) * 64
+    start, prompt_length, num_frames = corpus.places[rows].unbind(1)
+    step = torch.arange(length, device=rows.device)
     index = (start[:, None] + step).clamp_max(len(corpus.flat) - 1)
-    tokens = torch.where(step < size[:, None], corpus.flat[index], 0).long()
-    as_tensor = [torch.from_numpy(a[rows]).to(device) for a in (corpus.prompt_length, corpus.num_frames)]
-    return (tokens, *as_tensor)
+    inside = step < (prompt_length + FRAME * num_frames)[:, None]
+    return torch.where(inside, corpus.flat[index], 0).long(), prompt_length, num_frames
 
 
 def corrupt(
@@ -348,7 +369,7 @@ def train(rank: int, world: int, codes_dirs: tuple[Path, ...], out: Path, option
     groups = [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=o["lr"], betas=(0.9, 0.95), fused=device.type == "cuda")
     corpus = load_corpus(codes_dirs, o["voice"], o["alphabet"], o["codebook_size"], device, o["max_length"])
-    shuffled = np.random.default_rng(7).permutation(len(corpus.start))
+    shuffled = np.random.default_rng(7).permutation(len(corpus.length))
     held_out, rows = shuffled[: o["held_out"]], shuffled[o["held_out"] :]
     state = {"step": 0, "elapsed": 0.0, "epoch": 0}
     checkpoint = out / "checkpoint.pt"
@@ -357,15 +378,19 @@ def train(rank: int, world: int, codes_dirs: tuple[Path, ...], out: Path, option
         model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
         state = saved["state"]
-    run = torch.compile(model, dynamic=True) if o["compiled"] else model
+    if o["compiled"]:
+        model.compile_parts()
     log = (out / "log.jsonl").open("a", encoding="utf-8") if rank == 0 else None
     tokens_seen, recent, saved_at = 0, time.monotonic(), time.monotonic()
     done = 0.0
     while done < 1.0:
         epoch = batches(corpus, rows, o["budget"], np.random.default_rng(100 + state["epoch"]), world)
-        for group in epoch:
-            done = progress(state, start, o)
-            if world > 1:
+        mine = [group[rank] for group in epoch]
+        on_device = torch.from_numpy(np.concatenate(mine)).to(device).split([len(rows) for rows in mine])
+        for chosen, rows_there in zip(mine, on_device, strict=True):
+            if world == 1 or state["step"] % 10 == 0:
+                done = progress(state, start, o)
+            if world > 1 and state["step"] % 10 == 0:
                 flag = torch.tensor([done], device=device)
                 torch.distributed.broadcast(flag, 0)
                 done = flag.item()
@@ -375,10 +400,11 @@ def train(rank: int, world: int, codes_dirs: tuple[Path, ...], out: Path, option
             rate *= 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done))
             for g in optimizer.param_groups:
                 g["lr"] = rate
-            clean, prompt_length, num_frames = make_batch(corpus, group[rank], device)
+            longest = int(corpus.length[chosen].max())
+            clean, prompt_length, num_frames = make_batch(corpus, rows_there, longest)
             tokens = corrupt(clean, prompt_length, num_frames, o["corruption"], layout)
             with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-                loss, parts = run(tokens, clean, prompt_length, num_frames)
+                loss, parts = model(tokens, clean, prompt_length, num_frames)
             optimizer.zero_grad()
             loss.backward()
             share(world, [p.grad for p in model.parameters()], average=True)
@@ -424,8 +450,10 @@ def check(model: Llama, corpus: Corpus, rows: np.ndarray, device: torch.device) 
     order = rows[np.argsort(corpus.length[rows])]
     results = []
     for part in np.array_split(order, max(1, len(order) // 32)):
-        tokens, prompt_length, num_frames = make_batch(corpus, part, device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+        there = torch.from_numpy(part).to(device)
+        tokens, prompt_length, num_frames = make_batch(corpus, there, int(corpus.length[part].max()))
+        mixed = torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+        with mixed, torch.compiler.set_stance("force_eager"):
             results.append(model(tokens, tokens, prompt_length, num_frames)[1])
     model.train()
     return torch.stack(results).mean(dim=0).tolist()
