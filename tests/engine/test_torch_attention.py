@@ -1,5 +1,7 @@
 """Attention over blocks equals attention over plain rows, wherever the blocks lie."""
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -28,7 +30,7 @@ def attend(cache: PagedCache, tables: BlockTables, query: torch.Tensor, lengths:
     """Attend from the last token of each slot."""
     attention = FrameAttention(cache, tables, len(lengths), NUM_HEADS)
     attention.start_step(torch.tensor(lengths) - 1)
-    return attention.attend(0, query.flatten(1) * HEAD_DIM**-0.5)
+    return attention.attend(0, query.flatten(1) * (HEAD_DIM**-0.5 / math.log(2)))
 
 
 def plain(query: torch.Tensor, kv: torch.Tensor) -> torch.Tensor:

@@ -66,7 +66,8 @@ class FrameAttention:
 
         Args:
             layer: Which; the tokens' keys and values are written already.
-            query: [n, heads * head_dim], scaled; head h reads the keys of kv head h // (heads / kv_heads).
+            query: [n, heads * head_dim], times head_dim^-0.5 / ln 2: with it the softmax is one of powers of
+                two, which are faster. Head h reads the keys of kv head h // (heads / kv_heads).
 
         Returns:
             [n, heads * head_dim].
@@ -79,7 +80,7 @@ class FrameAttention:
         scores.add_(self._bias)  # [N, heads, tokens_per_block]
         block_peak = scores.amax(2)
         peak = block_peak.index_select(0, self._flat_table).view(num_slots, -1, self._num_heads).amax(1)
-        scores.sub_(peak.index_select(0, self._owner).unsqueeze(2)).exp_()
+        scores.sub_(peak.index_select(0, self._owner).unsqueeze(2)).exp2_()
         weight_sum = self._sum_over_blocks(scores.sum(2))
         if not self._is_float32:
             self._scores.copy_(scores)

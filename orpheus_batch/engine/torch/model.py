@@ -5,6 +5,8 @@ It knows embeddings, layers and logits; it does not know requests, sampling, or 
 Source: the architecture and its order of operations as in `transformers`' ``modeling_llama``.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 
@@ -55,8 +57,8 @@ class Llama:
         self._config = config
         self._embedding = weights.embedding
         self._inverse_frequencies = config.rope.inverse_frequencies().to(weights.embedding.device)
-        # the scale of attention's scores goes into the queries as they are rotated
-        scales = [config.head_dim**-0.5] * config.num_heads + [1.0] * config.num_kv_heads
+        # the scale of attention's scores goes into the queries as they are rotated; see `FrameAttention.attend`
+        scales = [config.head_dim**-0.5 / math.log(2)] * config.num_heads + [1.0] * config.num_kv_heads
         self._head_scales = torch.tensor(scales, device=weights.embedding.device)[:, None]
         self._layers = [_Layer(config, layer) for layer in weights.layers]
         self._norm = weights.norm
@@ -139,5 +141,5 @@ class Llama:
             padded(part).repeat_interleave(config.queries_per_kv_head, dim=1) for part in kv.unbind(1)
         )
         queries = padded(query.unflatten(1, (config.num_heads, config.head_dim)))
-        attended = F.scaled_dot_product_attention(queries, keys, values, is_causal=True, scale=1.0)
+        attended = F.scaled_dot_product_attention(queries, keys, values, is_causal=True, scale=math.log(2))
         return attended.transpose(1, 2)[inside].flatten(1)
