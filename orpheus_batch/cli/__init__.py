@@ -13,6 +13,7 @@ import click
 from orpheus_batch import __version__
 from orpheus_batch.cli.build_engine import build_engine
 from orpheus_batch.cli.corpus import corpus
+from orpheus_batch.cli.merge import merge
 from orpheus_batch.cli.plan import plan
 from orpheus_batch.cli.prompts import prompts
 from orpheus_batch.cli.redo import redo
@@ -52,7 +53,7 @@ def cli() -> None:
     """
 
 
-for command in (render, prompts, corpus, plan, status, redo, voices, build_engine):
+for command in (render, prompts, corpus, merge, plan, status, redo, voices, build_engine):
     cli.add_command(command)
 
 

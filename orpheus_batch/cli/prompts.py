@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     help="Of rows that do not say.",
 )
 @options.table_options
+@options.shard_option
 @click.option("--strict", is_flag=True, help="Do nothing if any row is bad.")
 @click.option("--voice", metavar="NAME", help="Of rows without one.  [default: the pack's]")
 @options.model_options
@@ -43,6 +44,7 @@ def prompts(
     mapping: tuple[str, ...],
     table_encoding: str | None,
     delimiter: str | None,
+    shard: str | None,
     strict: bool,
     config_file: Path | None,
     as_json: bool,
@@ -65,6 +67,7 @@ def prompts(
 
     Exit code 3: finished, but some rows were bad or did not pass the checks; they are listed.
     """
+    from orpheus_batch.corpus.parts import parse_part
     from orpheus_batch.corpus.prompts import render_prompts
     from orpheus_batch.corpus.rows import table_format
 
@@ -72,7 +75,14 @@ def prompts(
     table = table_format(mapping, table_encoding, delimiter)
     with resumable() as check, options.progress(check, quiet=quiet) as progress:
         report = render_prompts(
-            file, out, config, table=table, format=audio_format, strict=strict, progress=progress
+            file,
+            out,
+            config,
+            table=table,
+            format=audio_format,
+            strict=strict,
+            part=parse_part(shard),
+            progress=progress,
         )
     if as_json:
         click.echo(json.dumps(report.to_dict(), ensure_ascii=False, indent=1))

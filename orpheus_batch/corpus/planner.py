@@ -4,9 +4,10 @@ A row that stands there as it was costs a look-up; only new and changed rows are
 one batch, however long the table.
 """
 
+import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,18 @@ class TablePlanner:
         source: The table's key in it.
         wisher: Checks rows.
         speaker: Cuts texts into segments.
+        owns: Whether an item's number is this process' own; other items are planned, but not put on the line.
     """
 
-    def __init__(self, ledger: ItemLedger, source: int, wisher: Wisher, speaker: Speaker):
+    def __init__(
+        self,
+        ledger: ItemLedger,
+        source: int,
+        wisher: Wisher,
+        speaker: Speaker,
+        owns: Callable[[int], bool] = lambda number: True,
+    ):
+        self._owns = owns
         self._ledger = ledger
         self._source = source
         self._wisher = wisher
@@ -122,6 +132,8 @@ class TablePlanner:
                 except BadRow as error:
                     bad.append((wish.line, item_id, _shown(wish.text), str(error)))
                     continue
+                if not self._owns(number):
+                    item = dataclasses.replace(item, wish=dataclasses.replace(wish, line=None), segments=())
                 planned.append(record_of(item))
                 self._number += found is None
             in_use[file.lower()] = (number, wish.line)

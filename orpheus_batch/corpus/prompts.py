@@ -13,6 +13,7 @@ from orpheus_batch.corpus.audio_files import AudioFiles, AudioJob
 from orpheus_batch.corpus.item_run import ItemRun, settings_digest
 from orpheus_batch.corpus.items import FORMATS, Speaker, Wisher
 from orpheus_batch.corpus.manifest import write_manifests
+from orpheus_batch.corpus.parts import Part
 from orpheus_batch.corpus.planner import TablePlanner, source_digest
 from orpheus_batch.corpus.report import MAX_NAMED, PromptsReport
 from orpheus_batch.corpus.rows import TableFormat, read_rows
@@ -27,8 +28,8 @@ from orpheus_batch.pipeline.progress import Progress
 from orpheus_batch.pipeline.segment_run import SegmentRun
 from orpheus_batch.units import TOKENS_PER_SECOND
 
-WINDOW_ITEMS = 1024
-"""rows that are finished before the next begin"""
+WINDOW_BLOCKS = 4
+"""blocks' worth of rows that are finished before the next begin: a few retakes then come together"""
 SOURCE = "table"
 """an output folder belongs to one table, whatever its file is called"""
 
@@ -41,6 +42,7 @@ def render_prompts(
     table: TableFormat | None = None,
     format: str = "wav",
     strict: bool = False,
+    part: Part | None = None,
     factories: Factories | None = None,
     progress: Progress | None = None,
 ) -> PromptsReport:
@@ -53,6 +55,7 @@ def render_prompts(
         table: How to read the table; None: recognised.
         format: Of rows that do not say: wav, flac, mp3 or opus.
         strict: Do nothing if any row is bad.
+        part: Of independent processes; None: this one does all.
         factories: How engine and codec are made; None: the real ones.
         progress: Hears of every step.
 
@@ -71,12 +74,14 @@ def render_prompts(
         raise InputError(f"can't read {path}: there is no such file")
     check_audio_config(config.audio)
     find_ffmpeg()
+    part = part or Part()
+    out = part.folder(out)
     progress = progress or Progress()
     models = Models(pack_of(config), config, factories or Factories(), progress)
     started = time.monotonic()
     try:
         with ItemLedger.open(out) as ledger:
-            source = _plan(ledger, path, out, config, models, table or TableFormat(), format)
+            source = _plan(ledger, path, config, models, table or TableFormat(), format, part)
             num_bad = ledger.num_bad_rows()
             if strict and num_bad:
                 first = "; ".join(f"line {line}: {reason}" for line, reason in ledger.bad_rows(MAX_NAMED))
@@ -113,11 +118,11 @@ def render_prompts(
 def _plan(
     ledger: ItemLedger,
     path: str,
-    out: Path,
     config: Config,
     models: Models,
     table: TableFormat,
     format: str,
+    part: Part,
 ) -> int:
     """Put the table's rows into the ledger, unless they stand there already; return its key."""
     ledger.claim("prompts")
@@ -133,9 +138,10 @@ def _plan(
         "limits": (config.text.min_chars, config.text.max_chars),
         "voices": sorted(v.name for v in pack.voices),
     }
-    digest = source_digest(path, [settings, dataclasses.asdict(table)])
+    digest = source_digest(path, [settings, dataclasses.asdict(table), dataclasses.astuple(part)])
     source, is_planned = ledger.open_source(SOURCE, digest)
     if not (digest and is_planned):
+        window = window_items(config)
         wisher = Wisher(pack, voice, format, settings)
         speaker = Speaker(
             pack,
@@ -145,7 +151,8 @@ def _plan(
             config.text.min_chars,
             config.text.max_chars,
         )
-        TablePlanner(ledger, source, wisher, speaker).plan(read_rows(path, table), digest)
+        planner = TablePlanner(ledger, source, wisher, speaker, lambda number: part.owns(number // window))
+        planner.plan(read_rows(path, table), digest)
     model = {"pack": pack.name, "fingerprint": models.model_fingerprint}
     ledger.set_facts({"config": config.to_dict(), "model": model})
     return source
@@ -161,10 +168,15 @@ def _render(ledger: ItemLedger, out: Path, config: Config, models: Models, progr
     check_disk(out, tokens / TOKENS_PER_SECOND, config)
     progress.planned(num_segments, num_pending, tokens / TOKENS_PER_SECOND)
     with AudioFiles(out, config.audio) as files:
-        run = PromptRun(ledger, models, config, progress, files, WINDOW_ITEMS, out)
+        run = PromptRun(ledger, models, config, progress, files, window_items(config), out)
         drive(run, models, config)
         run.collect(wait=True)
     return run
+
+
+def window_items(config: Config) -> int:
+    """Return how many rows are finished together."""
+    return WINDOW_BLOCKS * config.engine.block_size
 
 
 def drive(run: ItemRun, models: Models, config: Config) -> None:

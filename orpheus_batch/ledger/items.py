@@ -10,17 +10,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from orpheus_batch.errors import LedgerError
-from orpheus_batch.ledger import item_plan
+from orpheus_batch.ledger import item_plan, item_reports
 from orpheus_batch.ledger.chapters import PLACED_SEGMENT_COLUMNS, placed_segment
 from orpheus_batch.ledger.item_records import (
-    ItemPiece,
     ItemRecord,
     KnownItem,
     MadeItem,
     ManifestRow,
     SettledItem,
 )
-from orpheus_batch.ledger.records import PendingSegment, SegmentState
+from orpheus_batch.ledger.records import PendingSegment
 from orpheus_batch.ledger.store import Ledger
 
 PAGE_ITEMS = 1000
@@ -212,7 +211,7 @@ class ItemLedger(Ledger):
             """,
             (json.dumps(list(numbers)),),
         )
-        pieces = self._pieces([row[0] for row in rows])
+        pieces = item_reports.pieces(self._database, [row[0] for row in rows])
         return [SettledItem(*row, pieces=tuple(pieces[row[0]])) for row in rows]
 
     def settled_pages(self) -> Iterator[list[int]]:
@@ -234,29 +233,6 @@ class ItemLedger(Ledger):
                 return
             yield [number for (number,) in rows]
             after = rows[-1][0]
-
-    def _pieces(self, numbers: Sequence[int]) -> dict[int, list[ItemPiece]]:
-        rows = self._database.rows(
-            f"""
-            SELECT {PLACED_SEGMENT_COLUMNS}, s.state, s.chosen, s.num_takes, s.failure, t.problems, s.score,
-                s.num_audio_s
-            FROM json_each(?) CROSS JOIN places p
-                ON p.position >= value << 32 AND p.position < (value + 1) << 32
-            JOIN segments s ON s.key = p.segment
-            LEFT JOIN takes t ON t.segment = s.key AND t.attempt = s.chosen
-            ORDER BY p.position
-            """,
-            (json.dumps(list(numbers)),),
-        )
-        found: dict[int, list[ItemPiece]] = {number: [] for number in numbers}
-        with self._database.explained():
-            for row in rows:
-                segment = placed_segment(row)
-                state, attempt, num_takes, failure, problems, score, audio_s = row[-7:]
-                why = (failure,) if failure else tuple(json.loads(problems or "[]"))
-                piece = ItemPiece(segment, SegmentState(state), attempt, num_takes, why, score, audio_s)
-                found[segment.chapter_index].append(piece)
-        return found
 
     def mark_made(self, made: Sequence[MadeItem], made_by: str) -> None:
         """Mark items as made; files that they have must lie in place, synced."""
@@ -350,60 +326,7 @@ class ItemLedger(Ledger):
 
     def manifest_rows(self, source: int) -> Iterator[ManifestRow]:
         """Yield a source's rows in the order of its lines, bad ones too."""
-        after = 0
-        while True:
-            rows = self._database.rows(
-                """
-                SELECT * FROM (
-                    SELECT line, item_id, text, state, number, file, voice, seed, temperature, duration_s,
-                        loudness_db
-                    FROM items WHERE source = ?1 AND line > ?2 ORDER BY line LIMIT ?3)
-                UNION ALL SELECT * FROM (
-                    SELECT line, item_id, text, reason, -1, NULL, '', NULL, NULL, NULL, NULL
-                    FROM bad_rows WHERE source = ?1 AND line > ?2 ORDER BY line LIMIT ?3)
-                ORDER BY line LIMIT ?3
-                """,
-                (source, after, PAGE_ITEMS),
-            )
-            if not rows:
-                return
-            after = rows[-1][0]
-            pieces = self._pieces([row[4] for row in rows if row[4] >= 0])
-            tokens = self._num_tokens(list(pieces))
-            for line, item_id, text, state, number, *rest in rows:
-                if number < 0:
-                    yield ManifestRow(line, item_id, text, "bad", state)
-                    continue
-                file, voice, seed, temperature, duration_s, loudness_db = rest
-                made = state != "planned"
-                problems = [problem for piece in pieces[number] for problem in piece.problems]
-                yield ManifestRow(
-                    line=line,
-                    item_id=item_id,
-                    text=text,
-                    status=state,
-                    reason="; ".join(problems) if state == "failed" else "",
-                    file=file if made and duration_s else None,
-                    voice=voice,
-                    seed=seed,
-                    temperature=temperature,
-                    duration_s=duration_s if made else None,
-                    num_tokens=tokens.get(number) if made else None,
-                    attempts=max((piece.num_takes for piece in pieces[number]), default=0),
-                    loudness_db=loudness_db if made else None,
-                )
-
-    def _num_tokens(self, numbers: Sequence[int]) -> dict[int, int]:
-        """Return the tokens in the chosen takes of items; audio is 2,048 samples for seven."""
-        rows = self._database.rows(
-            """
-            SELECT p.position >> 32, sum(s.num_audio_s) FROM json_each(?) CROSS JOIN places p
-                ON p.position >= value << 32 AND p.position < (value + 1) << 32
-            JOIN segments s ON s.key = p.segment GROUP BY 1
-            """,
-            (json.dumps(list(numbers)),),
-        )
-        return {number: round(audio_s * 24_000 / 2_048 * 7) for number, audio_s in rows}
+        return item_reports.manifest_rows(self._database, source)
 
     def set_facts(self, facts: dict[str, Any]) -> None:
         """Record facts beside the plan, as JSON values."""
@@ -426,3 +349,13 @@ class ItemLedger(Ledger):
                 f"{self.folder} holds the output of `{owner}`; give `{kind}` a folder of its own with -o"
             )
         self.set_facts({"kind": kind})
+
+    def claim_any(self, kinds: Sequence[str]) -> None:
+        """See that the folder is one of these commands'.
+
+        Raises:
+            LedgerError: It is not.
+        """
+        kind = self.facts().get("kind", "render")
+        if kind not in kinds:
+            raise LedgerError(f"{self.folder} holds the output of `{kind}`, which has no parts")

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from orpheus_batch import __version__
 from orpheus_batch.cli import cli
 
-COMMANDS = ("render", "prompts", "corpus", "plan", "status", "redo", "voices", "build-engine")
+COMMANDS = ("render", "prompts", "corpus", "merge", "plan", "status", "redo", "voices", "build-engine", "doctor")
 HEAVY = {"torch", "transformers", "snac", "tokenizers", "nltk", "numpy", "tqdm", "yaml", "pydub", "pyarrow", "matplotlib"}
 
 

@@ -128,7 +128,7 @@ def test_every_line_of_quotation_marks_is_in_some_row(body):
 
 def test_manifest_follows_the_ledger_over_pages(tmp_path, monkeypatch):
     """More rows than are read at a time, bad ones among them."""
-    monkeypatch.setattr("orpheus_batch.ledger.items.PAGE_ITEMS", 3)
+    monkeypatch.setattr("orpheus_batch.ledger.item_reports.PAGE_ROWS", 3)
     line = Line(tmp_path)
     file = line.folder / "table.csv"
     table = "".join(f"r{i},{'Some words.' if i % 3 else ''}\n" for i in range(10))

@@ -1,0 +1,96 @@
+"""What a manifest says of items: read from the ledger a page at a time."""
+
+import json
+from collections.abc import Iterator, Sequence
+
+from orpheus_batch.ledger.chapters import PLACED_SEGMENT_COLUMNS, placed_segment
+from orpheus_batch.ledger.database import Database
+from orpheus_batch.ledger.item_records import ItemPiece, ManifestRow
+from orpheus_batch.ledger.records import SegmentState
+
+PAGE_ROWS = 1000
+"""read at a time"""
+
+
+def manifest_rows(database: Database, source: int) -> Iterator[ManifestRow]:
+    """Yield a source's rows in the order of its lines, bad ones too."""
+    after = 0
+    while True:
+        rows = database.rows(
+            """
+            SELECT * FROM (
+                SELECT line, item_id, text, state, number, file, voice, seed, temperature, duration_s,
+                    loudness_db
+                FROM items WHERE source = ?1 AND line > ?2 ORDER BY line LIMIT ?3)
+            UNION ALL SELECT * FROM (
+                SELECT line, item_id, text, reason, -1, NULL, '', NULL, NULL, NULL, NULL
+                FROM bad_rows WHERE source = ?1 AND line > ?2 ORDER BY line LIMIT ?3)
+            ORDER BY line LIMIT ?3
+            """,
+            (source, after, PAGE_ROWS),
+        )
+        if not rows:
+            return
+        after = rows[-1][0]
+        found = pieces(database, [row[4] for row in rows if row[4] >= 0])
+        tokens = _num_tokens(database, list(found))
+        for line, item_id, text, state, number, *rest in rows:
+            if number < 0:
+                yield ManifestRow(line, item_id, text, "bad", state)
+                continue
+            file, voice, seed, temperature, duration_s, loudness_db = rest
+            made = state != "planned"
+            problems = [problem for piece in found[number] for problem in piece.problems]
+            yield ManifestRow(
+                line=line,
+                item_id=item_id,
+                text=text,
+                status=state,
+                reason="; ".join(problems) if state == "failed" else "",
+                file=file if made and duration_s else None,
+                voice=voice,
+                seed=seed,
+                temperature=temperature,
+                duration_s=duration_s if made else None,
+                num_tokens=tokens.get(number) if made else None,
+                attempts=max((piece.num_takes for piece in found[number]), default=0),
+                loudness_db=loudness_db if made else None,
+            )
+
+
+def _num_tokens(database: Database, numbers: Sequence[int]) -> dict[int, int]:
+    """Return the tokens in the chosen takes of items; audio is 2,048 samples for seven."""
+    rows = database.rows(
+        """
+        SELECT p.position >> 32, sum(s.num_audio_s) FROM json_each(?) CROSS JOIN places p
+            ON p.position >= value << 32 AND p.position < (value + 1) << 32
+        JOIN segments s ON s.key = p.segment GROUP BY 1
+        """,
+        (json.dumps(list(numbers)),),
+    )
+    return {number: round(audio_s * 24_000 / 2_048 * 7) for number, audio_s in rows}
+
+
+def pieces(database: Database, numbers: Sequence[int]) -> dict[int, list[ItemPiece]]:
+    """Return the segments of items, in order, by the items' numbers."""
+    rows = database.rows(
+        f"""
+        SELECT {PLACED_SEGMENT_COLUMNS}, s.state, s.chosen, s.num_takes, s.failure, t.problems, s.score,
+            s.num_audio_s
+        FROM json_each(?) CROSS JOIN places p
+            ON p.position >= value << 32 AND p.position < (value + 1) << 32
+        JOIN segments s ON s.key = p.segment
+        LEFT JOIN takes t ON t.segment = s.key AND t.attempt = s.chosen
+        ORDER BY p.position
+        """,
+        (json.dumps(list(numbers)),),
+    )
+    found: dict[int, list[ItemPiece]] = {number: [] for number in numbers}
+    with database.explained():
+        for row in rows:
+            segment = placed_segment(row)
+            state, attempt, num_takes, failure, problems, score, audio_s = row[-7:]
+            why = (failure,) if failure else tuple(json.loads(problems or "[]"))
+            piece = ItemPiece(segment, SegmentState(state), attempt, num_takes, why, score, audio_s)
+            found[segment.chapter_index].append(piece)
+    return found
