@@ -13,12 +13,14 @@ import click
 from orpheus_batch import __version__
 from orpheus_batch.cli.build_engine import build_engine
 from orpheus_batch.cli.corpus import corpus
+from orpheus_batch.cli.doctor import doctor
 from orpheus_batch.cli.merge import merge
 from orpheus_batch.cli.plan import plan
 from orpheus_batch.cli.prompts import prompts
 from orpheus_batch.cli.redo import redo
 from orpheus_batch.cli.render import render
 from orpheus_batch.cli.status import status
+from orpheus_batch.cli.verify import verify
 from orpheus_batch.cli.voices import voices
 from orpheus_batch.errors import OrpheusBatchError
 
@@ -53,7 +55,7 @@ def cli() -> None:
     """
 
 
-for command in (render, prompts, corpus, merge, plan, status, redo, voices, build_engine):
+for command in (render, prompts, corpus, merge, plan, status, redo, verify, voices, build_engine, doctor):
     cli.add_command(command)
 
 

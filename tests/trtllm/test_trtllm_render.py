@@ -14,7 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from orpheus_batch.config import load_config
+from orpheus_batch.errors import ConfigError
 from orpheus_batch.ledger.store import Ledger
+from orpheus_batch.pipeline import Factories
+from orpheus_batch.pipeline.models import Models
+from orpheus_batch.pipeline.progress import Progress
 from orpheus_batch.voices import load_pack
 
 spec = importlib.util.spec_from_file_location(
@@ -125,18 +130,29 @@ def test_requests_of_one_seed_have_noise_of_their_own(rendered):
         assert {None} == set(seeds)
 
 
-def test_a_killed_engine_loses_nothing(standin_of):
+def on_tiny(standin, tiny):
+    """Return options for a model that speaks noise at once, whose takes are kept whatever the checks say."""
+    config = standin.folder / "config.yaml"
+    config.write_text("quality: {max_attempts: 1}\nsampling: {repetition_penalty: 1.0}\n", encoding="utf-8")
+    return "--model", str(tiny), "--config", str(config)
+
+
+def test_a_killed_engine_loses_nothing(standin_of, tiny):
     """SIGKILL to the engine's process in mid-book: the run goes on, and every segment is there."""
     standin = standin_of("1.2.1")
-    done = run(standin, SHORT, faults=[{"kind": "die", "at": 2, "times": 1}])
-    assert 0 == done.returncode, done.stderr
+    die = {"kind": "die", "at": 2, "times": 1}
+    done = run(standin, SHORT, *on_tiny(standin, tiny), faults=[die], TRTLLM_STANDIN_PACK=str(tiny))
+    assert done.returncode in (0, 3), done.stderr
     assert "TensorRT-LLM is started again: its process ended (signal SIGKILL)" in done.stderr
     assert 2 == len(standin.calls("llm"))
-    _, summary = takes(next((standin.folder / "out").iterdir()))
-    assert (0, 0) == (summary.num_failed, summary.num_pending)
+    of_segment, summary = takes(next((standin.folder / "out").iterdir()))
+    assert 0 == summary.num_pending
+    assert len(of_segment) == summary.num_segments > 1
+    for (take,) in of_segment.values():
+        assert len(take.token_ids) > 0
 
 
-def test_the_engine_dies_with_the_run(standin_of):
+def test_the_engine_dies_with_the_run(standin_of, tiny):
     """kill -9 to the run itself: nothing holds the GPU afterwards."""
     standin = standin_of("1.2.1")
     book = standin.folder / "brook.txt"
@@ -164,17 +180,23 @@ def test_the_engine_dies_with_the_run(standin_of):
     pytest.fail(f"process {pid} outlived its parent")
 
 
-def test_takes_of_an_engine_are_gone_on_with_by_another_of_the_same_weights(rendered):
-    """What is recorded is not spoken again: the same command finds nothing to do and loads nothing."""
+def test_what_is_recorded_is_not_spoken_again(rendered):
+    """The same command finds nothing to do and loads nothing."""
     standin, _, _ = rendered
-    before = len(standin.calls("llm"))
+    if standin.version != "1.2.1":
+        pytest.skip("the release makes no difference where no engine is loaded")
     done = run(standin, builtin_voice.TEXT)
-    assert (0, before) == (done.returncode, len(standin.calls("llm")))
+    assert (0, 1) == (done.returncode, len(standin.calls("llm")))
     assert "nothing had to be spoken" in done.stdout
 
 
-def test_bytes_cannot_be_promised(standin_of):
-    """--deterministic is refused with a reason instead of being given in name only."""
-    done = run(standin_of("1.2.1"), SHORT, "--deterministic")
-    assert 1 == done.returncode
-    assert "TensorRT-LLM can't repeat every byte" in done.stderr
+def test_bytes_cannot_be_promised():
+    """Asking for determinism is refused with a reason; left to itself, the engine for it is chosen."""
+    wanted = {"engine.deterministic": True}
+    models = Models(
+        load_pack("builtin"), load_config(None, wanted | {"engine.name": "trtllm"}), Factories(), Progress()
+    )
+    with pytest.raises(ConfigError, match="can't repeat every byte"):
+        _ = models.deterministic
+    models = Models(load_pack("builtin"), load_config(None, wanted), Factories(), Progress())
+    assert ("torch", True) == (models.choice.name, models.deterministic)

@@ -32,7 +32,7 @@ IMAGE_EXAMPLES = (
 """where release and development images have them"""
 SAY_EVERY_S = 30.0
 _LOG_TAIL_LINES = 25
-_POLL_S = 0.2
+_POLL_S = 0.05
 
 
 def find_converter(examples: Path | None) -> Path:

@@ -48,7 +48,7 @@ class WorkerProcess:
             with self.log.open("wb") as log:
                 self._process = subprocess.Popen(
                     [sys.executable, "-m", module, str(to_child), str(from_child)],
-                    env=_importable(environment),
+                    env=importable(environment),
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
@@ -173,7 +173,7 @@ class WorkerProcess:
             self._at_end = True
 
 
-def _importable(environment: Mapping[str, str]) -> dict[str, str]:
+def importable(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the environment in which this very package is found by a fresh interpreter."""
     root = str(Path(__file__).parents[3])
     paths = [path for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path]
