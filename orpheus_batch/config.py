@@ -10,9 +10,11 @@ import types
 import typing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from orpheus_batch.errors import ConfigError
+
+Tree = TypeVar("Tree")
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,21 +309,8 @@ def load_config(file: Path | None = None, overrides: dict[str, Any] | None = Non
     Raises:
         ConfigError: Unreadable file, unknown key, wrong type or value out of range; says which.
     """
-    tree: dict[str, Any] = {}
-    where = "options"
-    if file is not None:
-        import yaml
-
-        where = str(file)
-        try:
-            loaded = yaml.safe_load(file.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"can't read the configuration {file}: {error}") from error
-        except yaml.YAMLError as error:
-            raise ConfigError(f"{file} is not YAML: {error}") from error
-        if loaded is not None and not isinstance(loaded, dict):
-            raise ConfigError(f"{file}: expected keys and values at the top, found {type(loaded).__name__}")
-        tree = loaded or {}
+    tree = {} if file is None else read_yaml(file)
+    where = "options" if file is None else str(file)
     for dotted, value in (overrides or {}).items():
         if value is None:
             continue
@@ -344,6 +333,38 @@ def _build(kind: type, raw: Any, path: str) -> Any:
         raise ConfigError(f"'{path}' must hold keys and values, not {raw!r}")
     hints = typing.get_type_hints(kind)
     values = {}
+def read_yaml(file: Path) -> dict[str, Any]:
+    """Read keys and values from a YAML file; an empty one has none.
+
+    Raises:
+        ConfigError: It can't be read, is not YAML, or holds something else.
+    """
+    import yaml
+
+    try:
+        loaded = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"can't read the configuration {file}: {error}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{file} is not YAML: {error}") from error
+    if loaded is not None and not isinstance(loaded, dict):
+        raise ConfigError(f"{file}: expected keys and values at the top, found {type(loaded).__name__}")
+    return loaded or {}
+
+
+def build(kind: type[Tree], tree: dict[str, Any]) -> Tree:
+    """Make a dataclass of plain values, checking names and types all the way down.
+
+    Args:
+        kind: Its fields are scalars, literals, optional ones of these, or dataclasses of them.
+        tree: By field name; what is left out keeps its default.
+
+    Raises:
+        ConfigError: Unknown key, wrong type, or what the class itself refuses.
+    """
+    return _build(kind, tree, "")
+
+
     for key, value in raw.items():
         dotted = f"{path}.{key}" if path else str(key)
         if key not in hints:
