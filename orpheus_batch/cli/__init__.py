@@ -14,6 +14,7 @@ from orpheus_batch import __version__
 from orpheus_batch.cli.build_engine import build_engine
 from orpheus_batch.cli.corpus import corpus
 from orpheus_batch.cli.doctor import doctor
+from orpheus_batch.cli.fetch_model import fetch_model
 from orpheus_batch.cli.merge import merge
 from orpheus_batch.cli.plan import plan
 from orpheus_batch.cli.prompts import prompts
@@ -55,7 +56,7 @@ def cli() -> None:
     """
 
 
-for command in (render, prompts, corpus, merge, plan, status, redo, verify, voices, build_engine, doctor):
+for command in (render, prompts, corpus, merge, plan, status, redo, verify, voices, build_engine, doctor, fetch_model):
     cli.add_command(command)
 
 
