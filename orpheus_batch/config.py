@@ -60,6 +60,10 @@ class EngineConfig:
     """fixed blocks, so that every byte is repeatable; null: on CPU yes, on a GPU no"""
     block_size: int = 128
     """segments in a deterministic block"""
+    ray: str | None = None
+    """engines on Ray: "local" for every GPU of this machine, or a cluster's address ("auto"); null: none"""
+    ray_workers: int | None = None
+    """engines; null: one a GPU of the cluster, on CPU one a machine"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +262,7 @@ class Config:
             ),
             (self.trtllm.request_timeout_s > 0, "trtllm.request_timeout_s must be positive"),
             (self.trtllm.start_timeout_s > 0, "trtllm.start_timeout_s must be positive"),
+            (_in(self.engine.ray_workers, 1, 10_000), "engine.ray_workers must be at least 1"),
             (_in(self.text.min_chars, 1, 10_000), "text.min_chars must be at least 1"),
             (_in(self.text.max_chars, 20, 10_000), "text.max_chars must be at least 20"),
             (

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 @click.option("--licence", "corpus__licence", metavar="TEXT", help="Of the texts, for manifest and card.")
 @options.table_options
 @options.shard_option
+@options.ray_option
 @options.model_options
 @click.option("--seed", type=int, help="From which every item's seed is made.  [default: 0]")
 @options.engine_options

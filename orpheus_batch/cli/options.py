@@ -96,6 +96,15 @@ engine_options = compose(
     ),
 )
 
+ray_option = click.option(
+    "--ray",
+    "engine__ray",
+    is_flag=False,
+    flag_value="local",
+    metavar="[ADDRESS]",
+    help="Engines on Ray: every GPU of this machine, or of the cluster at ADDRESS (auto: the one it is of).",
+)
+
 shard_option = click.option(
     "--shard",
     metavar="i/N",

@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     default=None,
     help="Fixed blocks, so that every byte can be repeated.  [default: on CPU]",
 )
+@options.ray_option
 @options.json_option
 @options.verbosity_options
 def render(

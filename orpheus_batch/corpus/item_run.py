@@ -8,7 +8,7 @@ affair.
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from orpheus_batch.ledger.records import PendingSegment, Take
 from orpheus_batch.pipeline.judge import DECODE_BATCH, Finished, batched, decode
 from orpheus_batch.pipeline.models import Models
 from orpheus_batch.pipeline.progress import Progress
-from orpheus_batch.pipeline.segment_run import SegmentRun
+from orpheus_batch.pipeline.segment_run import SegmentRun, free_segments
 
 RECIPE_VERSION = 1
 """of stitching and encoding items; raised when the same takes and settings give other bytes"""
@@ -75,15 +75,16 @@ class ItemRun(SegmentRun):
         """Return whether nothing more is to be begun."""
         return False
 
-    def next_block(self, size: int) -> list[PendingSegment]:
-        """Return the next block of the first window that wants anything, its lowest attempt first."""
-        if self.stopped():
-            return []
-        first = self.ledger.first_pending_number()
-        if first is None:
-            return []
-        end = (first // self._window_items + 1) * self._window_items
-        return self.ledger.pending_before(end, size)
+    def next_block(self, size: int, busy: Collection[str] = ()) -> list[PendingSegment]:
+        """Return the next block of the first window that has one; see `SegmentRun.next_block`."""
+        first = None if self.stopped() else self.ledger.first_pending_number()
+        while first is not None:
+            end = (first // self._window_items + 1) * self._window_items
+            pending = self.ledger.pending_between(first, end, size + len(busy))
+            if found := free_segments(pending, busy):
+                return found[:size]
+            first = self.ledger.first_pending_number(end)
+        return []
 
     def pending(self) -> Iterator[PendingSegment]:
         """Yield what the ledger wants until `stopped`."""

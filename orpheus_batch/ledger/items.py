@@ -153,22 +153,23 @@ class ItemLedger(Ledger):
 
     # Generating
 
-    def first_pending_number(self) -> int | None:
-        """Return the first item that wants a take."""
+    def first_pending_number(self, after: int = 0) -> int | None:
+        """Return the first item, of this number or a later one, that wants a take."""
         ((position,),) = self._database.rows(
-            "SELECT min(position) FROM segments WHERE state = 'pending' AND position IS NOT NULL"
+            "SELECT min(position) FROM segments WHERE state = 'pending' AND position IS NOT NULL AND position >= ?",
+            (after << 32,),
         )
         return None if position is None else position >> 32
 
-    def pending_before(self, end_number: int, limit: int) -> list[PendingSegment]:
-        """Return segments of items below ``end_number`` that want the lowest take number of any there."""
-        end = end_number << 32
+    def pending_between(self, first: int, end: int, limit: int) -> list[PendingSegment]:
+        """Return segments of items from ``first`` to below ``end`` that want the lowest take number of any there."""
+        span = (first << 32, end << 32)
         ((attempt,),) = self._database.rows(
             """
             SELECT min(num_takes) FROM segments INDEXED BY segments_pending
-            WHERE state = 'pending' AND position IS NOT NULL AND position < ?
+            WHERE state = 'pending' AND position IS NOT NULL AND position >= ? AND position < ?
             """,
-            (end,),
+            span,
         )
         if attempt is None:
             return []
@@ -176,10 +177,11 @@ class ItemLedger(Ledger):
             f"""
             SELECT {PLACED_SEGMENT_COLUMNS}, s.num_takes, s.num_takes - s.retake_from, s.position
             FROM segments s INDEXED BY segments_pending JOIN places p ON p.position = s.position
-            WHERE s.state = 'pending' AND s.position IS NOT NULL AND s.position < ? AND s.num_takes = ?
+            WHERE s.state = 'pending' AND s.position IS NOT NULL AND s.position >= ? AND s.position < ?
+                AND s.num_takes = ?
             ORDER BY s.position LIMIT ?
             """,
-            (end, attempt, limit),
+            (*span, attempt, limit),
         )
         with self._database.explained():
             return [PendingSegment(placed_segment(row), *row[-3:]) for row in rows]

@@ -4,12 +4,14 @@ Both take pending segments from ledgers and hand finished streams to `SegmentRun
 how a chapter is made is not known here.
 """
 
+import itertools
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 
 from orpheus_batch.data import TokenRequest, TokenStream
+from orpheus_batch.engine.base import Engine
 from orpheus_batch.errors import EngineError
 from orpheus_batch.ledger.records import PendingSegment
 from orpheus_batch.pipeline.judge import Finished
@@ -26,6 +28,9 @@ MAX_OPEN_BOOKS = 100
 
 Key = tuple[str, int]
 """segment_id and attempt"""
+
+Block = tuple[int, list[TokenRequest]]
+"""a number, and what is generated together"""
 
 
 def run_blocks(
@@ -47,20 +52,58 @@ def run_blocks(
         LedgerError, EncodeError: The book's files can't be written.
     """
     on_settled(run)
-    while pending := run.next_block(block_size):
-        block = {item.segment.segment_id: item for item in pending}
-        requests = [models.prompts.request(item.segment, item.attempt) for item in pending]
-        streams: dict[str, TokenStream] = {}
-        with closing(models.engine().generate(requests)) as generated:
-            for stream in generated:
-                streams[stream.segment_id] = stream
-                run.arrived(block[stream.segment_id], stream)
+    flying: dict[int, dict[str, PendingSegment]] = {}
+
+    def blocks() -> Iterator[Block | None]:
+        for number in itertools.count():
+            while not (
+                pending := run.next_block(block_size, {name for block in flying.values() for name in block})
+            ):
+                if not flying:
+                    return
+                yield None
+            flying[number] = {item.segment.segment_id: item for item in pending}
+            yield number, [models.prompts.request(item.segment, item.attempt) for item in pending]
+
+    waiting = blocks()
+    first = next(waiting, None)
+    if first is None:
+        return
+    source = itertools.chain([first], waiting)
+    several = getattr(models.engine(), "generate_blocks", None)
+    done = several(source) if several else _one_by_one(models.engine(), source, flying, run)
+    for number, found in done:
+        streams = {stream.segment_id: stream for stream in found}
+        block = flying[number]
         if len(streams) != len(block):
             raise EngineError(
                 f"the engine '{models.engine().name}' ended after {len(streams)} of {len(block)} streams"
             )
+        if several:
+            for stream in found:
+                run.arrived(block[stream.segment_id], stream)
         run.settle([(item, streams[segment_id]) for segment_id, item in block.items()])
+        del flying[number]
         on_settled(run)
+
+
+def _one_by_one(
+    engine: Engine,
+    blocks: Iterable[Block | None],
+    flying: dict[int, dict[str, PendingSegment]],
+    run: SegmentRun,
+) -> Iterator[tuple[int, list[TokenStream]]]:
+    """Generate blocks one after another; each is settled before the next is asked for."""
+    for found in blocks:
+        if found is None:
+            continue
+        number, requests = found
+        streams = []
+        with closing(engine.generate(requests)) as generated:
+            for stream in generated:
+                streams.append(stream)
+                run.arrived(flying[number][stream.segment_id], stream)
+        yield number, streams
 
 
 class Queue:

@@ -188,11 +188,20 @@ class Models:
             EngineError: It can't be loaded.
         """
         if self._engine is None:
-            self._engine = self._load(
-                f"language model ({self.choice})",
-                lambda: self._factories.engine(self.pack, self.config, self.device),
-            )
+            what = f"language model ({self.choice})"
+            self._engine = self._load(what, self._ray_engine if self.config.engine.ray else self._make_engine)
         return self._engine
+
+    def _make_engine(self) -> Engine:
+        return self._factories.engine(self.pack, self.config, self.device)
+
+    def _ray_engine(self) -> Engine:
+        from orpheus_batch.engine.ray import RayEngine
+
+        config = self.config.engine
+        plain = dataclasses.replace(self.config, engine=dataclasses.replace(config, ray=None))
+        make = functools.partial(self._factories.engine, self.pack, plain, self.device)
+        return RayEngine(make, address=config.ray or "", device=self.device, num_workers=config.ray_workers)
 
     def codec(self) -> Codec:
         """Return the codec, loading it the first time.

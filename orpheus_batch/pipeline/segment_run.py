@@ -6,7 +6,7 @@ Which segments run together, and when, is not known here.
 
 import dataclasses
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from orpheus_batch.config import Config
 from orpheus_batch.data import TokenStream, Waveform
@@ -61,13 +61,21 @@ class SegmentRun:
         """Close the ledger."""
         self.ledger.close()
 
-    def next_block(self, size: int) -> list[PendingSegment]:
+    def next_block(self, size: int, busy: Collection[str] = ()) -> list[PendingSegment]:
         """Return what is generated next, together and from an empty engine; nothing at the end.
 
-        The lowest attempt first, in plan order, so that retakes form blocks of their own.
+        The lowest attempt first, in plan order, so that retakes form blocks of their own, and the same ones
+        whether blocks are generated one after another or several at once.
+
+        Args:
+            size: Of a block.
+            busy: Ids of segments in blocks that are being generated. If these may leave something to be taken
+                again, nothing is returned before they are settled.
         """
         attempt = self.ledger.next_attempt()
-        return [] if attempt is None else self.ledger.pending(attempt=attempt, limit=size)
+        if attempt is None:
+            return []
+        return free_segments(self.ledger.pending(attempt=attempt, limit=size + len(busy)), busy)[:size]
 
     def pending(self) -> Iterator[PendingSegment]:
         """Yield what the ledger wants, in plan order, each segment once though it may be refused meanwhile."""
@@ -133,3 +141,8 @@ class SegmentRun:
         """Note what went wrong; the first thing counts."""
         self._progress.book_failed(self.title, error)
         self.error = self.error or error
+
+
+def free_segments(pending: Sequence[PendingSegment], busy: Collection[str]) -> list[PendingSegment]:
+    """Return those of ``pending`` that are not being generated."""
+    return [item for item in pending if item.segment.segment_id not in busy]
