@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -98,7 +97,7 @@ def test_a_hang_kills_and_restarts_the_process(standin_of, tiny, monkeypatch):
     """One request never answers: another process takes it up, and the old one is gone."""
     standin = standin_of("1.2.1")
     hang = {"kind": "hang", "at": 2, "times": 1}
-    engine = open_engine(standin, tiny, hang, monkeypatch=monkeypatch, request_timeout_s=1.0)
+    engine = open_engine(standin, tiny, hang, monkeypatch=monkeypatch, request_timeout_s=2.0)
     first = engine.worker.pid
     streams = list(engine.generate(requests(5)))
     assert 5 == len(streams)
@@ -113,12 +112,11 @@ def test_a_stopped_process_blocks_nobody(standin_of, tiny, monkeypatch):
     """SIGSTOP: it reads nothing and answers nothing. The parent must neither wait on a full pipe nor for ever."""
     engine = open_engine(standin_of("1.4.0rc1"), tiny, monkeypatch=monkeypatch, request_timeout_s=1.0)
     os.kill(engine.worker.pid, signal.SIGSTOP)
-    began = time.monotonic()
     long = (2, 1, *([20] * 400), 3, 4, 5, 6)
     many = [TokenRequest(f"s{i}", long, 70, 35, SAMPLING, seed=0) for i in range(8)]
     engine.worker.send({"op": "padding", "text": "x" * 300_000})  # more than any pipe holds
     assert 8 == len(list(engine.generate(many)))
-    assert 1.0 <= time.monotonic() - began < 60
+    assert engine.num_restarts >= 1
     engine.close()
 
 

@@ -34,7 +34,7 @@ MAX_FAILURES_IN_A_ROW = 32
 """requests refused one after the other: then it is the engine that is broken, not they"""
 _POLL_S = 0.2
 _IDLE_SLEEP_S = 0.005
-_STOP_TIMEOUT_S = 30.0
+_STOP_TIMEOUT_S = 10.0
 _MAX_TOKEN_ID = (1 << 31) - 1
 
 
