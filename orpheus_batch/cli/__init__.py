@@ -56,7 +56,20 @@ def cli() -> None:
     """
 
 
-for command in (render, prompts, corpus, merge, plan, status, redo, verify, voices, build_engine, doctor, fetch_model):
+for command in (
+    render,
+    prompts,
+    corpus,
+    merge,
+    plan,
+    status,
+    redo,
+    verify,
+    voices,
+    build_engine,
+    doctor,
+    fetch_model,
+):
     cli.add_command(command)
 
 
