@@ -44,7 +44,7 @@ class Lines(Meter):
 
     def book_failed(self, source: str, error: str) -> None:
         """Say so at once; the end of the run says it again."""
-        self._say(f"{source}: {error}")
+        self._say(named(source, error))
 
     def _say(self, text: str) -> None:
         click.echo(text, err=True)
@@ -97,7 +97,7 @@ class Bar(Meter):
         """Say so above the bar."""
         from tqdm import tqdm
 
-        tqdm.write(f"{source}: {error}", file=sys.stderr)
+        tqdm.write(named(source, error), file=sys.stderr)
 
     def close(self) -> None:
         """Take the bar off the screen."""
@@ -110,6 +110,11 @@ class Bar(Meter):
             self._bar.total = self.total_s
             self._bar.set_description_str(text or describe(self), refresh=text is not None)
             self._bar.update(self.done_s - self._bar.n)
+
+
+def named(source: str, error: str) -> str:
+    """Return the error, with the book before it unless it names the book itself."""
+    return error if source in error else f"{source}: {error}"
 
 
 def describe(meter: Meter) -> str:

@@ -99,9 +99,11 @@ def render(
 
 def show(report: "RunReport", *, quiet: bool = False) -> None:
     """Print what a run did: files on stdout, what went wrong on stderr."""
+    from orpheus_batch.cli.progress import named
+
     for book in report.books:
         if book.error:
-            click.echo(f"Error: {book.source}: {book.error}", err=True)
+            click.echo(f"Error: {named(str(book.source), book.error)}", err=True)
             continue
         if not quiet:
             for chapter in book.chapters:

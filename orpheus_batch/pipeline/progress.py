@@ -47,6 +47,10 @@ class Progress:
         """A book can't be done; the run goes on with the others."""
 
 
+SURE_SHARE, SURE_S = 0.05, 60.0
+"""From when on the time left can be told: a share of the work, or seconds, whichever comes first."""
+
+
 class Meter(Progress):
     """Counts a run: how much is done, how fast, and for how long it will go on.
 
@@ -128,7 +132,11 @@ class Meter(Progress):
 
     @property
     def remaining_s(self) -> float | None:
-        """Seconds until all is generated at the speed so far; None as long as nothing can be said."""
-        if self.done_s <= 0:
+        """Seconds until all is generated at the speed so far; None as long as nothing can be said.
+
+        The first streams to end are short ones, out of a batch of which the rest is not counted yet: their speed
+        says nothing. So nothing is said before `SURE_SHARE` of the work or `SURE_S` seconds.
+        """
+        if self.done_s <= 0 or (self.done_s < SURE_SHARE * self.total_s and self.elapsed_s < SURE_S):
             return None
         return max(0.0, self.total_s - self.done_s) * self.elapsed_s / self.done_s
