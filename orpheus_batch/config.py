@@ -136,6 +136,12 @@ class TextConfig:
     """of a single book, instead of what its header says"""
     author: str | None = None
     """likewise"""
+    include: tuple[str, ...] = ()
+    """sections to read that are left out by themselves, by title or kind"""
+    exclude: tuple[str, ...] = ()
+    """chapters to leave out, by title, number or range"""
+    notes: Literal["skip", "inline"] = "skip"
+    """footnotes of EPUB and HTML: left out, or read after the paragraph of their marker"""
     min_chars: int | None = None
     max_chars: int | None = None
 
@@ -396,6 +402,10 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
         hint = next(arg for arg in typing.get_args(hint) if arg is not type(None))
         if dataclasses.is_dataclass(hint):
             return _build(hint, value, path)
+    if origin is tuple:
+        if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
+            raise ConfigError(f"'{path}' must be a list of strings, not {value!r}")
+        return tuple(value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):

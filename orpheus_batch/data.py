@@ -31,6 +31,19 @@ class SkippedSpan:
     """one past the last character"""
     reason: str
     """why, in words that `plan` shows: "Project Gutenberg header", "table of contents", …"""
+    title: str = ""
+    """of a whole section that is left out, where it has one; `--include` takes it back by it"""
+
+
+@dataclass(frozen=True, slots=True)
+class TextUnit:
+    """A stretch of a chapter that is treated as one: paragraph, verse, or what is not read."""
+
+    start: int
+    end: int
+    boundary: Boundary
+    verse: bool = False
+    skip_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +60,9 @@ class Chapter:
     """offset of ``text`` in the book's source"""
     heading_length: int
     """how many characters at the start of ``text`` are the heading; 0 where there is none"""
+    units: tuple[TextUnit, ...] | None = None
+    """paragraphs after the heading, where the file says them (EPUB, HTML), offsets into ``text``; None: they are
+    found by blank lines and indents"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +83,8 @@ class Book:
     """front and back matter, tables of contents"""
     cover: bytes | None = None
     """JPEG or PNG"""
+    handled: tuple[tuple[str, int], ...] = ()
+    """what a marked-up book holds beside plain paragraphs, and how often: ("block quote", 12), …"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,26 @@ text_options = compose(
         metavar="REGEX",
         help="A heading line matches it, instead of the built-in rules: '^Letter \\d+'.",
     ),
+    click.option(
+        "--include",
+        "text__include",
+        multiple=True,
+        metavar="SECTION",
+        help="Read what would be left out: 'copyright page', or a title. Repeatable; see `plan`.",
+    ),
+    click.option(
+        "--exclude",
+        "text__exclude",
+        multiple=True,
+        metavar="CHAPTER",
+        help="Leave out a chapter by title, number or range as `plan` shows them: 3, 10-12. Repeatable.",
+    ),
+    click.option(
+        "--notes",
+        "text__notes",
+        type=click.Choice(["skip", "inline"]),
+        help="Footnotes of EPUB and HTML: left out, or read after their paragraph.  [default: skip]",
+    ),
 )
 
 engine_options = compose(
@@ -157,7 +177,8 @@ def make_config(config_file: Path | None, flags: dict[str, Any]) -> "Config":
     """
     from orpheus_batch.config import load_config
 
-    return load_config(config_file, {name.replace("__", "."): value for name, value in flags.items()})
+    given = {name: list(value) or None if isinstance(value, tuple) else value for name, value in flags.items()}
+    return load_config(config_file, {name.replace("__", "."): value for name, value in given.items()})
 
 
 def place(segment: "HeardAt") -> str:

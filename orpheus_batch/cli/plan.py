@@ -93,6 +93,8 @@ def _show(book: "BookPreview", *, quiet: bool) -> None:
                 f"  left out: {skipped.reason} ({skipped.num_spans:,} times, "
                 f"{skipped.num_chars:,} characters{example})"
             )
+        if book.handled:
+            click.echo("  found: " + ", ".join(f"{what} ({count:,})" for what, count in book.handled))
         _show_odd(f"longer than the voice speaks well: {len(book.too_long):,}", book.too_long)
         _show_odd(f"shorter than the voice speaks well: {len(book.too_short):,}", book.too_short)
     click.echo(

@@ -22,7 +22,7 @@ from orpheus_batch.text.segment import plan_book, segment_id
 from orpheus_batch.units import TOKENS_PER_SECOND, format_bytes
 from orpheus_batch.voices import ModelPack
 
-BOOK_SUFFIXES = (".txt", ".md", ".markdown")
+BOOK_SUFFIXES = (".txt", ".md", ".markdown", ".epub")
 """what is taken from a folder; a file named by itself may end as it likes"""
 
 CACHE_BYTES_PER_S = 36_000
@@ -53,6 +53,8 @@ class PlannedBook:
     num_pending: int
     pending_audio_s: float
     """of those, predicted from the text"""
+    cover: bytes | None = None
+    """the book's own, JPEG or PNG"""
 
 
 def find_sources(paths: Iterable[Path]) -> list[Path]:
@@ -86,6 +88,9 @@ def load_book(source: Path, config: Config) -> Book:
         title=text.title,
         author=text.author,
         chapter_pattern=text.chapter_pattern,
+        include=text.include,
+        exclude=text.exclude,
+        inline_notes=text.notes == "inline",
     )
 
 
@@ -165,6 +170,7 @@ def record_plan(
         num_segments=diff.num_segments,
         num_pending=len(pending),
         pending_audio_s=sum(pending),
+        cover=book.cover,
     )
 
 

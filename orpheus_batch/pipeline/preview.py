@@ -64,6 +64,9 @@ class BookPreview:
     skipped: tuple[SkippedPreview, ...] = ()
     too_short: tuple[OddSegment, ...] = ()
     too_long: tuple[OddSegment, ...] = ()
+    language: str = ""
+    handled: tuple[tuple[str, int], ...] = ()
+    """what a marked-up book holds beside plain paragraphs, and how often"""
     error: str = ""
 
     @property
@@ -140,6 +143,8 @@ def _preview(source: Path, config: Config, pack: ModelPack, limits: tuple[int, i
         author=book.author,
         chapters=tuple(_chapter(plan, pack) for plan in plans if plan.segments),
         skipped=_skipped(book, plans),
+        language=book.language,
+        handled=book.handled,
         too_short=tuple(_odd(p, s) for p, s in segments if len(s.text) < limits[0]),
         too_long=tuple(_odd(p, s) for p, s in segments if len(s.text) > limits[1]),
     )
@@ -161,7 +166,7 @@ def _odd(plan: ChapterPlan, segment: Segment) -> OddSegment:
 def _skipped(book: Book, plans: Sequence[ChapterPlan]) -> tuple[SkippedPreview, ...]:
     """Return what is left out, by reason, the largest first."""
     texts = {chapter.index: chapter for chapter in book.chapters}
-    spans = [(span, "") for span in book.skipped]
+    spans = [(span, span.title) for span in book.skipped]
     for plan in plans:
         chapter = texts[plan.chapter_index]
         spans += [

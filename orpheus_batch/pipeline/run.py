@@ -149,7 +149,8 @@ class _Run:
         """Open one book after another."""
         for book in books:
             try:
-                run = BookRun(book, self._models, self._config, self._cover, self._encoders, self._progress)
+                cover = self._cover or book.cover
+                run = BookRun(book, self._models, self._config, cover, self._encoders, self._progress)
             except BOOK_ERRORS as error:
                 self._refuse(book.source, error)
                 continue

@@ -19,6 +19,7 @@ _SPECIAL = re.compile(
     r"|(?<![^\W_])_+|_+(?![^\W_])"  # _emphasis_
     r"|(?<![\w*])\*{1,3}(?=[^\s*])|(?<=[^\s*])\*{1,3}(?![\w*])"  # *emphasis*
     r"|`+|~~+|[†‡]"
+    r"|\ufff9[^\ufff9\ufffb]{0,300}\ufffb"  # set apart by the reader of a marked-up book
     r"|</?(?:i|b|u|em|strong|small|sup|sub|span|p|br|cite|q)\b[^<>\n]{0,100}>"
     r"|[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffc]+"
     r")"

@@ -5,9 +5,8 @@ Works on lines: blank lines, indents, margins, brackets. It knows no sentences.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from orpheus_batch.data import Boundary
+from orpheus_batch.data import Boundary, TextUnit
 from orpheus_batch.text.blocks import Block, Layout, iter_blocks
 from orpheus_batch.text.headings import is_bare_number, is_capitals, is_label_line
 
@@ -37,18 +36,7 @@ _PAGE = re.compile(r"[\[{(]?\s*(?:[Pp]g?\.|[Pp]age|Pg)\s*[\divxlc]{1,6}\s*[\]})]
 _ATX = re.compile(r"#{1,6}[ \t]+\S")
 
 
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """A stretch of the chapter that is treated as one: paragraph, verse, or what is not read."""
-
-    start: int
-    end: int
-    boundary: Boundary
-    verse: bool = False
-    skip_reason: str = ""
-
-
-def cut_paragraphs(text: str, start: int, layout: Layout) -> Iterator[Unit]:
+def cut_paragraphs(text: str, start: int, layout: Layout) -> Iterator[TextUnit]:
     """Cut a chapter's text, from ``start`` on, into units.
 
     Args:
@@ -62,7 +50,7 @@ def cut_paragraphs(text: str, start: int, layout: Layout) -> Iterator[Unit]:
     open_note, blocks_left = "", 0
     for block in iter_blocks(text, start):
         if open_note:
-            yield Unit(block.start, block.end, Boundary.PARAGRAPH, skip_reason=open_note)
+            yield TextUnit(block.start, block.end, Boundary.PARAGRAPH, skip_reason=open_note)
             blocks_left -= 1
             if block.text.rstrip("_* ").endswith("]") or not blocks_left:
                 open_note = ""
@@ -72,12 +60,12 @@ def cut_paragraphs(text: str, start: int, layout: Layout) -> Iterator[Unit]:
             unclosed = block.text.count("[") > block.text.count("]")
             if unclosed and reason in _NOTE_REASONS and _closes_soon(text, block.end):
                 open_note, blocks_left = reason, MAX_NOTE_BLOCKS
-            yield Unit(block.start, block.end, Boundary.PARAGRAPH, skip_reason=reason)
+            yield TextUnit(block.start, block.end, Boundary.PARAGRAPH, skip_reason=reason)
             continue
         yield from _around_notes(text, block, layout)
 
 
-def _around_notes(text: str, block: Block, layout: Layout) -> Iterator[Unit]:
+def _around_notes(text: str, block: Block, layout: Layout) -> Iterator[TextUnit]:
     """Part a paragraph where a note stands in the middle of it; the note alone is not read."""
     notes = [match.span() for match in _INLINE_NOTE.finditer(text, block.start, block.end)]
     if not notes:
@@ -86,37 +74,37 @@ def _around_notes(text: str, block: Block, layout: Layout) -> Iterator[Unit]:
     position = block.start
     for start, end in notes:
         if text[position:start].strip():
-            yield Unit(position, start, Boundary.CLAUSE)
+            yield TextUnit(position, start, Boundary.CLAUSE)
         last = not text[end : block.end].strip()
         boundary = Boundary.PARAGRAPH if last else Boundary.CLAUSE
-        yield Unit(start, block.end if last else end, boundary, skip_reason=_note_reason(text[start:end]))
+        yield TextUnit(start, block.end if last else end, boundary, skip_reason=_note_reason(text[start:end]))
         position = block.end if last else end
     if position < block.end:
-        yield Unit(position, block.end, Boundary.PARAGRAPH)
+        yield TextUnit(position, block.end, Boundary.PARAGRAPH)
 
 
-def _units_of_block(block: Block, layout: Layout) -> Iterator[Unit]:
+def _units_of_block(block: Block, layout: Layout) -> Iterator[TextUnit]:
     lines = block.lines
     if len(lines) == 1:
         heading = _is_sub_heading(lines[0].text)
-        yield Unit(block.start, block.end, Boundary.HEADING if heading else Boundary.PARAGRAPH)
+        yield TextUnit(block.start, block.end, Boundary.HEADING if heading else Boundary.PARAGRAPH)
         return
     ends = [line.start + len(line.text) for line in lines]
     if layout.unwrapped:
         for line, end in zip(lines, ends, strict=True):
-            yield Unit(line.start, end, Boundary.PARAGRAPH)
+            yield TextUnit(line.start, end, Boundary.PARAGRAPH)
         return
     if _is_verse(block, layout):
-        yield Unit(block.start, block.end, Boundary.PARAGRAPH, verse=True)
+        yield TextUnit(block.start, block.end, Boundary.PARAGRAPH, verse=True)
         return
     flush = min(line.indent for line in lines)
     first = 0
     for number in range(1, len(lines)):
         indented = lines[number].indent > flush and lines[number - 1].indent == flush
         if indented and lines[number - 1].text[-1] in ".!?\"'”’:)_":
-            yield Unit(lines[first].start, ends[number - 1], Boundary.PARAGRAPH)
+            yield TextUnit(lines[first].start, ends[number - 1], Boundary.PARAGRAPH)
             first = number
-    yield Unit(lines[first].start, block.end, Boundary.PARAGRAPH)
+    yield TextUnit(lines[first].start, block.end, Boundary.PARAGRAPH)
 
 
 def _is_verse(block: Block, layout: Layout) -> bool:

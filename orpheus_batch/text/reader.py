@@ -1,4 +1,4 @@
-r"""Reads a plain-text or Markdown file into a `Book`.
+r"""Reads a file into a `Book`: plain text and Markdown here, EPUB and HTML in `orpheus_batch.text.epub`.
 
 The *source* that all spans count in is the decoded file without its byte-order mark and with every line end
 (``\r\n``, ``\r``, U+2028, U+2029) as one ``\n``. Nothing else is changed: no Unicode normalisation, no
@@ -9,11 +9,13 @@ the file says.
 import hashlib
 import logging
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from orpheus_batch.data import Book, Chapter, SkippedSpan
 from orpheus_batch.errors import InputError
 from orpheus_batch.text.chapters import TITLE_PAGE, find_chapters
+from orpheus_batch.text.choose import choose_sections
 from orpheus_batch.text.gutenberg import declared_encoding, find_frame
 
 logger = logging.getLogger(__name__)
@@ -26,6 +28,9 @@ MAX_ODD_SYMBOLS = 0.02
 """share of those that are symbols or capitals between letters; Polish in cp1250, read as cp1252, has 0.3"""
 MAX_NAME_CHARS = 80
 """a longer line after "by" is no author"""
+EPUB_MIMETYPE = b"mimetypeapplication/epub+zip"
+"""how an EPUB begins, but for the zip's own header, whatever its name"""
+MARKED_UP_SUFFIXES = frozenset({".epub", ".html", ".htm", ".xhtml"})
 MARKDOWN_SUFFIXES = frozenset({".md", ".markdown", ".mdown", ".mkd"})
 
 _BOMS = (
@@ -52,16 +57,22 @@ def read_book(
     title: str | None = None,
     author: str | None = None,
     chapter_pattern: str | None = None,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    inline_notes: bool = False,
 ) -> Book:
-    """Read a text or Markdown file.
+    """Read a text, Markdown, EPUB or HTML file.
 
     Args:
-        path: The file; any suffix, as long as it holds text.
+        path: The file; any suffix, as long as it holds text or an EPUB.
         encoding: Its character set; None: byte-order mark, UTF-8, what a Project Gutenberg header names, or a
         guess.
         title: Of the book; None: from the header, or the file's name.
         author: Of the book; None: from the header, or empty.
         chapter_pattern: A regular expression that whole heading lines match, instead of the built-in rules.
+        include: Sections to read though they are left out by themselves: see `orpheus_batch.text.choose`.
+        exclude: Chapters to leave out.
+        inline_notes: Read footnotes of EPUB and HTML after the paragraph of their marker.
 
     Returns:
         The book; its chapters and skipped spans cover the source exactly once.
@@ -70,6 +81,21 @@ def read_book(
         InputError: The file can't be read, is no text, is empty, or the pattern fits nothing.
     """
     data = _read_bytes(path)
+    if EPUB_MIMETYPE in data[:100] or path.suffix.lower() in MARKED_UP_SUFFIXES:
+        from orpheus_batch.text.epub.book import read_marked_up
+
+        if chapter_pattern is not None:
+            raise InputError(f"{path}: a chapter pattern is for plain text; this file names its own chapters")
+        return read_marked_up(
+            path,
+            data,
+            lambda raw: _decode(path, raw, encoding),
+            title=title,
+            author=author,
+            include=include,
+            exclude=exclude,
+            inline_notes=inline_notes,
+        )
     source = _LINE_ENDS.sub("\n", _decode(path, data, encoding))
     if not source.strip():
         raise InputError(f"{path} holds no text")
@@ -90,12 +116,13 @@ def read_book(
             chapter_pattern=chapter_pattern,
             book_names=(title or frame.title, author or frame.author),
         )
+        sections = choose_sections(sections, include, exclude)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     chapters = []
     for section in sections:
         if section.skip_reason:
-            skipped.append(SkippedSpan(section.start, section.end, section.skip_reason))
+            skipped.append(SkippedSpan(section.start, section.end, section.skip_reason, section.title))
             continue
         chapters.append(
             Chapter(

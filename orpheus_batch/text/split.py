@@ -7,12 +7,12 @@ paragraph's end, and a mere line wrap can't end one. Voices and lengths are not 
 import re
 from typing import TYPE_CHECKING
 
-from orpheus_batch.data import Book, Boundary, Chapter, Sentence
+from orpheus_batch.data import Book, Boundary, Chapter, Sentence, TextUnit
 from orpheus_batch.text.blocks import Layout, iter_blocks, measure_layout
 from orpheus_batch.text.boundaries import sentence_ends
 from orpheus_batch.text.headings import is_bare_number, is_label_line
 from orpheus_batch.text.markup import clean
-from orpheus_batch.text.paragraphs import Unit, cut_paragraphs
+from orpheus_batch.text.paragraphs import cut_paragraphs
 from orpheus_batch.text.punkt import load_tokenizer
 
 if TYPE_CHECKING:
@@ -57,7 +57,8 @@ class SentenceSplitter:
             heading = _heading_text(text[: chapter.heading_length])
             reason = "" if heading else "no pronounceable characters"
             pieces.append((0, heading, Boundary.HEADING, reason))
-        for unit in cut_paragraphs(text, chapter.heading_length, layout):
+        units = chapter.units
+        for unit in cut_paragraphs(text, chapter.heading_length, layout) if units is None else units:
             pieces += self._split_unit(text, unit)
         if not pieces:
             pieces = [(0, "", Boundary.CHAPTER, "no pronounceable characters")]
@@ -81,7 +82,7 @@ class SentenceSplitter:
         chapter = Chapter(0, "", text, 0, 0)
         return [sentence.text for sentence in self.split_chapter(chapter) if not sentence.skip_reason]
 
-    def _split_unit(self, text: str, unit: Unit) -> list[tuple[int, str, Boundary, str]]:
+    def _split_unit(self, text: str, unit: TextUnit) -> list[tuple[int, str, Boundary, str]]:
         if unit.skip_reason:
             return [
                 (unit.start, " ".join(text[unit.start : unit.end].split()), unit.boundary, unit.skip_reason)
