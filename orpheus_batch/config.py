@@ -333,17 +333,11 @@ def load_config(file: Path | None = None, overrides: dict[str, Any] | None = Non
             node = node[section]
         node[key] = value
     try:
-        return _build(Config, tree, "")
+        return build(Config, tree)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from error
 
 
-def _build(kind: type, raw: Any, path: str) -> Any:
-    """Make dataclass ``kind`` of a YAML mapping, checking names and types all the way down."""
-    if not isinstance(raw, dict):
-        raise ConfigError(f"'{path}' must hold keys and values, not {raw!r}")
-    hints = typing.get_type_hints(kind)
-    values = {}
 def read_yaml(file: Path) -> dict[str, Any]:
     """Read keys and values from a YAML file; an empty one has none.
 
@@ -376,6 +370,12 @@ def build(kind: type[Tree], tree: dict[str, Any]) -> Tree:
     return _build(kind, tree, "")
 
 
+def _build(kind: type, raw: Any, path: str) -> Any:
+    """Make dataclass ``kind`` of a YAML mapping, checking names and types all the way down."""
+    if not isinstance(raw, dict):
+        raise ConfigError(f"'{path}' must hold keys and values, not {raw!r}")
+    hints = typing.get_type_hints(kind)
+    values = {}
     for key, value in raw.items():
         dotted = f"{path}.{key}" if path else str(key)
         if key not in hints:
