@@ -17,6 +17,8 @@ from threading import Barrier
 import torch
 
 from orpheus_batch.data import TokenRequest, TokenStream
+from orpheus_batch.engine.torch.frame_engine import FrameEngine
+from orpheus_batch.engine.torch.kernels import has_triton
 from orpheus_batch.engine.torch.lane import Lane, LaneStats
 from orpheus_batch.engine.torch.model import Llama
 from orpheus_batch.engine.torch.paged_cache import PagedCache
@@ -24,6 +26,7 @@ from orpheus_batch.engine.torch.resources import (
     explained_memory_errors,
     plan_lanes,
     resolve_device,
+    resolve_kv_precision,
     resolve_precision,
 )
 from orpheus_batch.engine.torch.scheduler import Scheduler, Sequence
@@ -73,6 +76,8 @@ class TorchEngine:
         tokens_per_block: int = 32,
         kv_cache_gb: float | None = None,
         num_threads: int | None = None,
+        frames: bool | None = None,
+        kv_precision: str = "auto",
     ):
         """Load a model and set its cache aside.
 
@@ -85,6 +90,9 @@ class TorchEngine:
             tokens_per_block: Size of a KV cache block.
             kv_cache_gb: Memory for keys and values, in 10^9 bytes; None: `plan_lanes` says.
             num_threads: CPU threads; None: as many as torch uses now. The caller's own torch is left as it is.
+            frames: Run whole frames ahead of the host (see `FrameEngine`); None: on a GPU with Triton.
+            kv_precision: "auto": as ``precision``; "float8": keys and values in half of bfloat16's memory, for
+                ``frames`` alone.
 
         Raises:
             EngineError: The model can't be loaded, there is no such device, or there is no room for it.
@@ -93,22 +101,33 @@ class TorchEngine:
         self._dtype = resolve_precision(precision, self._device)
         self._layout = layout
         self._config = read_config(model_dir)
+        self._frames: FrameEngine | None = None
+        wants_frames = self._device.type == "cuda" and has_triton() if frames is None else frames
+        kv_dtype = resolve_kv_precision(kv_precision, self._dtype, wants_frames)
         with explained_memory_errors(f"loading {model_dir}"):
             weights = load_weights(model_dir, self._config, layout, self._device, self._dtype)
             self._model: Llama | None = Llama(self._config, weights)
             self._lanes = plan_lanes(
                 self._config,
                 self._device,
-                self._dtype,
+                kv_dtype,
                 tokens_per_block=tokens_per_block,
                 max_batch_size=max_batch_size,
                 kv_cache_gb=kv_cache_gb,
-                num_threads=num_threads,
+                num_threads=1 if wants_frames else num_threads,
             )
-            self._caches = [self._make_cache(tokens_per_block) for _ in self._lanes.lane_sizes]
-        self._lane_stats = [LaneStats() for _ in self._caches]
+            self._caches: list[PagedCache] = []
+            if wants_frames:
+                self._frames = FrameEngine(
+                    self._config, weights, layout, self._lanes, tokens_per_block, kv_dtype
+                )
+                self._lanes = self._frames.plan
+            else:
+                self._caches = [self._make_cache(tokens_per_block) for _ in self._lanes.lane_sizes]
+        self._lane_stats = [LaneStats() for _ in self._lanes.lane_sizes]
+        self._kv_dtype = kv_dtype
         self._workers = None
-        if self._lanes.threads_per_lane:
+        if self._lanes.threads_per_lane and not wants_frames:
             self._workers = _workers(len(self._caches), self._lanes.threads_per_lane)
         self._tokens_per_block = tokens_per_block
         self._num_streams = self._num_generated_tokens = 0
@@ -127,7 +146,7 @@ class TorchEngine:
         return (
             f"Llama of {self._config.num_parameters / 1e6:.1f} M parameters, {dtype} on {where}, up to "
             f"{sum(self._lanes.lane_sizes)} sequences together, KV cache of {tokens:,} tokens "
-            f"({format_bytes(tokens * self._config.kv_bytes_per_token(self._dtype))})"
+            f"({format_bytes(tokens * self._config.kv_bytes_per_token(self._kv_dtype))})"
         )
 
     def stats(self) -> EngineStats:
@@ -148,6 +167,7 @@ class TorchEngine:
     def close(self) -> None:
         """Free model, cache and threads."""
         self._model = None
+        self._frames = None
         self._caches = []
         if self._workers is not None:
             self._workers.shutdown()
@@ -193,6 +213,9 @@ class TorchEngine:
             max_positions=self._config.max_position_embeddings,
             look_ahead=_LOOK_AHEAD_BATCHES * sum(self._lanes.lane_sizes),
         )
+        if self._frames is not None:
+            yield from self._frame_streams(self._frames, scheduler, requests)
+            return
         lanes = [
             Lane(self._model, cache, self._layout, size, stats)
             for cache, size, stats in zip(self._caches, self._lanes.lane_sizes, self._lane_stats, strict=True)
@@ -212,6 +235,30 @@ class TorchEngine:
             with explained_memory_errors("generating"):
                 self._run_frame(busy)
             streams = [stream for lane, _ in busy for stream in lane.collect()]
+            self._busy_s += time.perf_counter() - began
+            for stream in streams:
+                self._num_streams += 1
+                self._num_generated_tokens += len(stream.token_ids)
+                yield stream
+
+    def _frame_streams(
+        self, frames: FrameEngine, scheduler: Scheduler, requests: Iterator[TokenRequest | None]
+    ) -> Iterator[TokenStream]:
+        """As `_streams`, with the device a frame ahead."""
+        lane = frames.start(self._lane_stats[0])
+        while True:
+            for stream in scheduler.pull(requests):
+                self._num_streams += 1
+                yield stream
+            began = time.perf_counter()
+            joining = scheduler.admit([lane.running])[0]
+            if not (joining or lane.running or lane.is_waiting):
+                if scheduler.exhausted:
+                    return
+                time.sleep(_IDLE_SLEEP_S)
+                continue
+            with explained_memory_errors("generating"), frames.stream():
+                streams = lane.run_frame(joining)
             self._busy_s += time.perf_counter() - began
             for stream in streams:
                 self._num_streams += 1

@@ -37,6 +37,10 @@ class Linear:
             return torch.ops.mkldnn._linear_pointwise(x, self._weight, self._bias, "none", [], "")
         return F.linear(x, self._weight, self._bias)
 
+    def plain(self) -> torch.Tensor:
+        """Return the weight [out, in] as it was given; a copy where it is kept in another layout."""
+        return self._weight.to_dense() if self._packed else self._weight
+
     def plus(self, x: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
         """Return ``residual`` [n, out] plus the product."""
         if self._packed:

@@ -1,0 +1,199 @@
+"""The model as a frame runs it: seven equal steps over all slots, with nothing that the host must decide.
+
+The same weights and order of operations as `orpheus_batch.engine.torch.model`; between the matrix products stand
+`orpheus_batch.engine.torch.kernels`. On a GPU a frame of each number of slots is captured once as a CUDA graph.
+"""
+
+from bisect import bisect_left
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from orpheus_batch.engine.torch.frame_state import FrameState
+from orpheus_batch.engine.torch.kernels import operations_for
+from orpheus_batch.engine.torch.kernels.types import LayerCache, Product, Rows
+from orpheus_batch.engine.torch.products import Linear
+from orpheus_batch.engine.torch.rope import rotations
+from orpheus_batch.engine.torch.weights import LlamaConfig, LlamaWeights
+from orpheus_batch.tokens import TokenLayout
+from orpheus_batch.units import TOKENS_PER_FRAME
+
+_HEAD_MULTIPLE = 8
+"""rows of a head are filled up to it: a product with an odd number of columns is several times slower"""
+_SIZES = (1, 2, 4, 8, 16, 32, 48, 64, 96, 128, 192, 256, 320, 384, 448, 512, 640, 768, 896, 1024)
+
+
+def frame_sizes(num_slots: int) -> list[int]:
+    """Return the numbers of slots that a frame is made for, ascending, the last of them ``num_slots``."""
+    beyond = range(1280, num_slots, 256)
+    return [*(size for size in (*_SIZES, *beyond) if size < num_slots), num_slots]
+
+
+class FrameModel:
+    """A Llama, its cache and its graphs on one device."""
+
+    def __init__(
+        self,
+        config: LlamaConfig,
+        weights: LlamaWeights,
+        layout: TokenLayout,
+        num_blocks: int,
+        tokens_per_block: int,
+        cache_dtype: torch.dtype,
+        max_positions: int,
+    ):
+        """Set the cache aside.
+
+        Args:
+            config: The model's shape.
+            weights: Its tensors, as `orpheus_batch.engine.torch.weights` loads them.
+            layout: Which ids are legal.
+            num_blocks: KV blocks.
+            tokens_per_block: Size of a block.
+            cache_dtype: The weights' dtype, or float8_e4m3fn.
+            max_positions: Longest sequence.
+        """
+        self._config = config
+        self._weights = weights
+        self._layout = layout
+        self.device = weights.embedding.device
+        self._operations = operations_for(self.device)
+        self.tokens_per_block = tokens_per_block
+        shape = (num_blocks, config.num_kv_heads, tokens_per_block, config.head_dim)
+        # zeros: what a tile reads past a sequence's end gets the weight 0, and 0 times NaN would be NaN
+        self._caches = [
+            LayerCache(*(torch.zeros(shape, dtype=cache_dtype, device=self.device) for _ in range(2)))
+            for _ in range(config.num_layers)
+        ]
+        angles = rotations(torch.arange(max_positions), config.rope.inverse_frequencies()).squeeze(1)
+        self._cosines, self._sines = (part.contiguous().to(self.device) for part in (angles.real, angles.imag))
+        self._heads = [self._head(place) for place in range(TOKENS_PER_FRAME)]
+        self._graphs: dict[int, torch.cuda.CUDAGraph] = {}
+
+    @torch.inference_mode()
+    def capture(self, state: FrameState, sizes: list[int]) -> None:
+        """Capture a graph of a frame for each number of slots; on a CPU there is nothing to capture."""
+        if self.device.type != "cuda":
+            return
+        state.clear()
+        pool = None
+        for size in reversed(sizes):
+            self._frame(state, size)  # compiles what was never run, on idle slots
+            torch.cuda.synchronize(self.device)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph, pool=pool):
+                self._frame(state, size)
+            pool = graph.pool()
+            self._graphs[size] = graph
+
+    def run_frame(self, state: FrameState, size: int) -> None:
+        """Give slots 0..size-1 one frame; returns before the device has done it."""
+        graph = self._graphs.get(size)
+        if graph is None:
+            self._frame(state, size)
+        else:
+            graph.replay()
+
+    def prefill(self, prompts: list[tuple[int, ...]], slots: list[int], state: FrameState) -> None:
+        """Write keys and values of whole prompts into the blocks of their slots, all but their last tokens.
+
+        Args:
+            prompts: Each of at least two ids.
+            slots: Of each prompt; their block tables are filled.
+            state: Holds the tables.
+        """
+        config = self._config
+        lengths = np.array([len(prompt) - 1 for prompt in prompts])
+        width = int(lengths.max())
+        positions = np.concatenate([np.arange(n) for n in lengths]).astype(np.int32)
+        owners = np.repeat(np.arange(len(prompts)), lengths)
+        upload = state.upload
+        place = upload(owners * width + positions)  # of each token among padded rows
+        tokens = upload(np.concatenate([np.array(prompt[:-1], dtype=np.int64) for prompt in prompts]))
+        used = -(-width // self.tokens_per_block)
+        tables = state.table[:, :used][upload(np.array(slots, dtype=np.int64)[owners])]
+        at = upload(positions)
+        hidden = self._weights.embedding[tokens]
+        num_kv, size = config.num_kv_heads, config.head_dim
+
+        def padded(rows: torch.Tensor) -> torch.Tensor:
+            full = rows.new_zeros(len(prompts) * width, *rows.shape[1:])
+            full[place] = rows
+            return full.view(len(prompts), width, *rows.shape[1:]).transpose(1, 2)
+
+        def attend(query: torch.Tensor, qkv: torch.Tensor) -> torch.Tensor:
+            keys = qkv.unflatten(1, (-1, size))[:, -2 * num_kv : -num_kv].float()
+            pairs = keys.unflatten(2, (-1, 2))
+            even, odd = pairs.unbind(-1)
+            cos, sin = (part[at.long()][:, None] for part in (self._cosines, self._sines))
+            keys = torch.stack([even * cos - odd * sin, even * sin + odd * cos], dim=-1).flatten(2)
+            values = qkv.unflatten(1, (-1, size))[:, -num_kv:]
+            shared = config.queries_per_kv_head
+            keys, values = (
+                padded(part.to(query.dtype)).repeat_interleave(shared, dim=1) for part in (keys, values)
+            )
+            attended = F.scaled_dot_product_attention(
+                padded(query.unflatten(1, (-1, size))), keys, values, is_causal=True
+            )
+            return attended.transpose(1, 2).flatten(0, 1)[place].flatten(1)
+
+        self._layers(hidden, at, tables, attend, is_prefill=True)
+
+    def _frame(self, state: FrameState, size: int) -> None:
+        """Run seven steps, as they are captured."""
+        layout, sampling = self._layout, state.sampling
+        positions, table = sampling.position[:size], state.table[:size]
+        for place in range(TOKENS_PER_FRAME):
+            hidden = F.embedding(sampling.token[:size], self._weights.embedding)
+            normed = self._layers(hidden, positions, table)
+            head = self._heads[place]
+            self._operations.sample_step(
+                F.linear(normed.values, head),
+                place,
+                layout.codebook_size if place == 0 else None,
+                layout.stop_id,
+                layout.position_start(place),
+                layout.codebook_size,
+                sampling,
+            )
+
+    def _layers(self, hidden, positions, table, attend=None, is_prefill=False) -> Rows:
+        """Take one token a row through all layers; ``attend`` stands in for attention over the cache.
+
+        Returns:
+            The normed hidden state [n, hidden]; of a prefill nothing that is of use.
+        """
+        operations, eps = self._operations, self._config.rms_norm_eps
+        delta: Product | None = None
+        for index, (layer, cache) in enumerate(zip(self._weights.layers, self._caches, strict=True)):
+            normed = operations.add_norm(hidden, delta, layer.input_norm, eps, False)
+            qkv = _times(normed, layer.qkv)
+            query = operations.rotate_and_store(qkv, positions, self._cosines, self._sines, table, cache)
+            if is_prefill and index == self._config.num_layers - 1:
+                return normed  # nobody reads what the last layer would make of a prompt
+            if attend is None:
+                attended = operations.decode_attention(query, positions, table, cache)
+            else:
+                attended = attend(query, qkv.values)
+            delta = _times(Rows(attended), layer.out)
+            normed = operations.add_norm(hidden, delta, layer.post_attention_norm, eps, False)
+            delta = _times(operations.gated(_times(normed, layer.gate_up), False), layer.down)
+        return operations.add_norm(hidden, delta, self._weights.norm, eps, False)
+
+    def _head(self, place: int) -> torch.Tensor:
+        """Return the rows legal at a place, codes first; at place 0 the stop id's follows."""
+        weight = self._weights.heads[place].plain()
+        if place == 0:
+            weight = torch.cat([weight[1:], weight[:1]])
+        missing = -len(weight) % _HEAD_MULTIPLE
+        return F.pad(weight, (0, 0, 0, missing)).contiguous()
+
+
+def smallest_fitting(sizes: list[int], num_slots: int) -> int:
+    """Return the smallest of ascending ``sizes`` that holds ``num_slots``."""
+    return sizes[bisect_left(sizes, num_slots)]
+
+
+def _times(rows: Rows, linear: Linear) -> Product:
+    return Product(linear(rows.values))

@@ -1,0 +1,153 @@
+"""Frames that run ahead of the host say what the plain path says; by reference operations on a CPU, or on a GPU."""
+
+import pytest
+import torch
+from engine_models import GREEDY, LAYOUT, reference_greedy, requests, write_llama
+
+from orpheus_batch.data import Sampling
+from orpheus_batch.engine.torch.engine import TorchEngine
+from orpheus_batch.engine.torch.frame_engine import FrameEngine
+from orpheus_batch.engine.torch.frame_model import FrameModel
+from orpheus_batch.errors import EngineError
+
+LIVELY = Sampling(temperature=0.9, top_p=0.9, repetition_penalty=1.2)
+DEVICES = [
+    "cpu",
+    pytest.param(
+        "cuda",
+        marks=[pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")],
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A small random Llama and its folder."""
+    folder = tmp_path_factory.mktemp("llama")
+    return write_llama(folder), folder
+
+
+@pytest.fixture
+def make_engine(model):
+    """Make engines of frames on the small Llama."""
+    made = []
+
+    def make(**settings) -> TorchEngine:
+        defaults = {"device": "cpu", "precision": "float32", "max_batch_size": 4, "tokens_per_block": 8}
+        defaults |= {"kv_cache_gb": 2e-3, "frames": True}
+        made.append(TorchEngine(model[1], LAYOUT, **defaults | settings))
+        return made[-1]
+
+    yield make
+    for engine in made:
+        engine.close()
+
+
+def by_id(streams) -> dict[str, tuple]:
+    """Return streams as values that compare, whatever their order."""
+    values = {s.segment_id: (s.finish_reason, s.token_ids.tolist()) for s in streams}
+    return values
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("sampling", [GREEDY, LIVELY])
+def test_same_streams_as_the_plain_path(make_engine, device, sampling):
+    """More requests than slots, stops and caps, slots that close up, blocks used again: nothing shows."""
+    wanted = requests(30, sampling)
+    expected = by_id(make_engine(frames=False).generate(wanted))
+    engine = make_engine(device=device, max_batch_size=7)
+    assert expected == by_id(engine.generate(wanted))
+    assert {"stop", "length"} == {reason for reason, _ in expected.values()}
+    assert sum(len(ids) for _, ids in expected.values()) == engine.stats().num_generated_tokens
+    assert expected == by_id(engine.generate(reversed(wanted)))
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_greedy_tokens_are_those_of_transformers(model, make_engine, device):
+    """A few hundred steps in float32."""
+    wanted = requests(3, GREEDY, max_frames=60)
+    streams = by_id(make_engine(device=device).generate(wanted))
+    for request in wanted:
+        token_ids, reason = reference_greedy(model[0], LAYOUT, request)
+        assert (reason, token_ids) == streams[request.segment_id]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_run_left_in_the_middle_leaves_nothing(make_engine, device):
+    """Three streams, then another run: as if the first had never been."""
+    engine, wanted = make_engine(device=device), requests(14, LIVELY)
+    expected = [(s.segment_id, s.token_ids.tolist()) for s in engine.generate(wanted)]
+    left = engine.generate(reversed(wanted))
+    for _ in range(3):
+        next(left)
+    left.close()
+    assert expected == [(s.segment_id, s.token_ids.tolist()) for s in engine.generate(wanted)]
+
+
+def test_it_waits_for_requests_that_are_not_there_yet(make_engine):
+    """None among the requests: the streams in flight come out meanwhile."""
+    wanted = requests(3, LIVELY)
+    seen = []
+
+    def slowly():
+        yield wanted[0]
+        while not seen:
+            yield None
+        yield from wanted[1:]
+
+    for stream in make_engine().generate(slowly()):
+        seen.append(stream.segment_id)
+    assert {r.segment_id for r in wanted} == set(seen)
+
+
+def test_prompts_that_do_not_fit_go_on_in_halves(make_engine, monkeypatch, caplog):
+    """Memory for two prompts at a time: the same streams, and a word about it."""
+    wanted = requests(12, LIVELY)
+    expected = by_id(make_engine().generate(wanted))
+    plain = FrameModel.prefill
+
+    def short(self, prompts, slots, state):
+        if len(prompts) > 1:
+            raise torch.OutOfMemoryError("no memory for so many")
+        plain(self, prompts, slots, state)
+
+    monkeypatch.setattr(FrameModel, "prefill", short)
+    assert expected == by_id(make_engine().generate(wanted))
+    assert "prompts go on" in caplog.text
+
+    def never(self, prompts, slots, state):
+        raise torch.OutOfMemoryError("no memory at all")
+
+    monkeypatch.setattr(FrameModel, "prefill", never)
+    with pytest.raises(EngineError, match="out of memory for a prompt"):
+        list(make_engine().generate(wanted))
+
+
+def test_the_batch_shrinks_until_it_fits(make_engine, monkeypatch):
+    """Room for four sequences of the sixteen that were asked for: the engine says four, and works."""
+    wanted = requests(12, LIVELY)
+    expected = by_id(make_engine().generate(wanted))
+    plain = FrameEngine._make
+
+    def cramped(self, *args):
+        if sum(self.plan.lane_sizes) > 4:
+            raise torch.OutOfMemoryError("too many")
+        plain(self, *args)
+
+    monkeypatch.setattr(FrameEngine, "_make", cramped)
+    engine = make_engine(max_batch_size=16)
+    assert "up to 4 sequences" in engine.describe()
+    assert expected == by_id(engine.generate(wanted))
+
+
+def test_float8_keys_and_values_stay_close(make_engine):
+    """Greedy streams begin alike in float8, and take half the memory of 16 bits, a quarter of 32."""
+    wanted = requests(8, GREEDY)
+    exact = by_id(make_engine().generate(wanted))
+    engine = make_engine(kv_precision="float8")
+    rough = by_id(engine.generate(wanted))
+    same = [exact[i][1][:3] == rough[i][1][:3] for i in exact]
+    assert sum(same) >= 3
+    assert exact.keys() == rough.keys()
+    with pytest.raises(EngineError, match="need a GPU"):
+        make_engine(frames=False, kv_precision="float8")
