@@ -1,6 +1,6 @@
 """How natural a predictor finds the voice, beside its teacher reading the same sentences.
 
-    pip install --no-deps distillmos==0.9.1
+    pip install --no-deps distillmos==0.9.1 xls-r-sqa==0.1.0
     python benchmarks/voice_mos.py out/carmilla --speech SPEECH_DIR
 
 DistillMOS (PyPI `distillmos`, MIT, weights included; arXiv:2502.05356) predicts the mean opinion score, 1 to 5, that
