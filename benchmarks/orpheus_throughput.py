@@ -1,0 +1,278 @@
+"""Tokens a second of the embedded engine in Orpheus-3B's shape, beside what the device could do at most.
+
+Random weights made on the device, 4,096 sentences: prompts of 20 to 60 tokens, audio of log-normal lengths (median
+420 tokens), forced on each request, since random weights do not know when to stop. No quality checks, no retakes, no
+codec. The floor is counted for the very lengths run: the larger of arithmetic and reading weights, plus reading keys
+and values, over ceilings measured on the spot; so overlapping the two could go beyond 100 %.
+
+    python benchmarks/orpheus_throughput.py --batch-sizes 512,1024
+    python benchmarks/orpheus_throughput.py --tiny          # seconds on a CPU: does it run?
+
+The last line is JSON.
+"""
+
+import argparse
+import json
+import random
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from unittest import mock
+
+import torch
+
+from orpheus_batch.data import Sampling, TokenRequest
+from orpheus_batch.engine.torch import engine as engine_module
+from orpheus_batch.engine.torch.engine import TorchEngine
+from orpheus_batch.engine.torch.products import Linear
+from orpheus_batch.engine.torch.weights import LayerWeights, LlamaConfig, LlamaWeights
+from orpheus_batch.tokens import TokenLayout
+from orpheus_batch.units import TOKENS_PER_FRAME, TOKENS_PER_SECOND
+
+ORPHEUS = {
+    "model_type": "llama",
+    "hidden_size": 3072,
+    "intermediate_size": 8192,
+    "num_hidden_layers": 28,
+    "num_attention_heads": 24,
+    "num_key_value_heads": 8,
+    "head_dim": 128,
+    "vocab_size": 156_940,
+    "tie_word_embeddings": True,
+    "rms_norm_eps": 1e-5,
+    "rope_theta": 500_000.0,
+    "max_position_embeddings": 8192,
+    "rope_scaling": {
+        "rope_type": "llama3",
+        "factor": 32.0,
+        "high_freq_factor": 4.0,
+        "low_freq_factor": 1.0,
+        "original_max_position_embeddings": 8192,
+    },
+}
+TINY = ORPHEUS | {
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 16,
+}
+LAYOUT = TokenLayout(
+    prompt_prefix=(128_259, 128_000),
+    prompt_suffix=(128_009, 128_260, 128_261, 128_257),
+    stop_id=128_258,
+    audio_offset=128_266,
+    codebook_size=4096,
+)
+SAMPLING = Sampling(temperature=0.6, top_p=0.9, repetition_penalty=1.1)
+
+
+def sentences(count: int) -> list[tuple[list[int], int]]:
+    """Return prompts and lengths, always the same; `peer_vllm.py` takes them too."""
+    noise = random.Random(0)
+    lengths = [max(70, min(1600, int(noise.lognormvariate(6.04, 0.55)) // 7 * 7)) for _ in range(count)]
+    return [([noise.randrange(3, 128_000) for _ in range(noise.randint(20, 60))], n) for n in lengths]
+
+
+def as_requests(made: list[tuple[list[int], int]]) -> list[TokenRequest]:
+    return [
+        TokenRequest(
+            segment_id=f"sentence-{index}",
+            prompt_token_ids=tuple(prompt),
+            max_new_tokens=length,
+            expected_num_tokens=length,
+            sampling=SAMPLING,
+            seed=0,
+            forced_num_tokens=length,
+        )
+        for index, (prompt, length) in enumerate(made)
+    ]
+
+
+def random_weights(_folder, config: LlamaConfig, layout: TokenLayout, device, dtype) -> LlamaWeights:
+    """Stand in for `load_weights`: normal numbers, made where they are used."""
+    noise = torch.Generator(device).manual_seed(0)
+
+    def matrix(rows: int, columns: int) -> torch.Tensor:
+        made = torch.empty(rows, columns, device=device, dtype=dtype)
+        return made.normal_(0.0, columns**-0.5, generator=noise)
+
+    ones = torch.ones(config.hidden_size, device=device, dtype=dtype)
+    heads, kv = config.num_heads * config.head_dim, config.num_kv_heads * config.head_dim
+    embedding = matrix(config.vocab_size, config.hidden_size)
+    rows = [
+        embedding[layout.position_start(place) : layout.position_start(place + 1)]
+        for place in range(TOKENS_PER_FRAME)
+    ]
+    rows[0] = torch.cat([embedding[layout.stop_id : layout.stop_id + 1], rows[0]])
+    layers = tuple(
+        LayerWeights(
+            input_norm=ones,
+            qkv=Linear(matrix(heads + 2 * kv, config.hidden_size)),
+            out=Linear(matrix(config.hidden_size, heads)),
+            post_attention_norm=ones,
+            gate_up=Linear(matrix(2 * config.intermediate_size, config.hidden_size)),
+            down=Linear(matrix(config.hidden_size, config.intermediate_size)),
+        )
+        for _ in range(config.num_layers)
+    )
+    return LlamaWeights(embedding, layers, ones, tuple(Linear(part) for part in rows))
+
+
+def ceilings(device: torch.device) -> tuple[float, float]:
+    """Return bytes a second of a device copy (read and written) and operations a second of a bf16 product."""
+    size = 2**32 if device.type == "cuda" else 2**26
+    side = 8192 if device.type == "cuda" else 256
+    source, target = (torch.empty(size, dtype=torch.uint8, device=device) for _ in range(2))
+    left, right = (torch.randn(side, side, device=device, dtype=torch.bfloat16) for _ in range(2))
+
+    def best(work) -> float:
+        times = []
+        for _ in range(6):
+            wait(device)
+            began = time.perf_counter()
+            for _ in range(4):
+                work()
+            wait(device)
+            times.append((time.perf_counter() - began) / 4)
+        return min(times)
+
+    return 2 * size / best(lambda: target.copy_(source)), 2 * side**3 / best(lambda: left @ right)
+
+
+def wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def floor_s(
+    config: LlamaConfig, made: list, num_frames: float, kv_bytes: int, bandwidth: float, rate: float
+) -> float:
+    """Return the seconds that arithmetic (or weights) and keys and values take at the measured ceilings."""
+    matrices = config.num_parameters - config.vocab_size * config.hidden_size
+    head = LAYOUT.codebook_size * config.hidden_size
+    num_tokens = sum(frames_of(length) for _, length in made)
+    num_prompt = sum(len(prompt) - 1 for prompt, _ in made)
+    contexts = sum(
+        frames_of(length) * len(prompt) + frames_of(length) * (frames_of(length) - 1) // 2
+        for prompt, length in made
+    )
+    steps = num_frames * TOKENS_PER_FRAME
+    arithmetic = 2 * (num_tokens * (matrices + head) + num_prompt * matrices) / rate
+    weights = steps * (matrices + head) * 2 / bandwidth
+    attention = 4 * contexts * config.num_layers * config.num_heads * config.head_dim / rate
+    return max(arithmetic, weights) + attention + contexts * kv_bytes / bandwidth
+
+
+def frames_of(length: int) -> int:
+    """Return tokens of whole frames."""
+    return -(-length // TOKENS_PER_FRAME) * TOKENS_PER_FRAME
+
+
+def measure(args, folder: Path, batch_size: int, kv: str, bandwidth: float, rate: float) -> dict:
+    began = time.perf_counter()
+    with mock.patch.object(engine_module, "load_weights", random_weights):
+        engine = TorchEngine(
+            folder,
+            LAYOUT,
+            device=args.device,
+            precision="bfloat16",
+            max_batch_size=batch_size,
+            tokens_per_block=args.tokens_per_block,
+            kv_cache_gb=0.05 if args.tiny else None,
+            frames=None if not args.tiny else True,
+            kv_precision=kv,
+        )
+    load_s = time.perf_counter() - began
+    print(engine.describe(), f"made in {load_s:.1f} s", flush=True)
+    device = torch.device(args.device)
+    warm = as_requests([(prompt, 14) for prompt, _ in sentences(min(64, args.requests))])
+    list(engine.generate(warm))
+    warmed = engine.stats()
+    made = sentences(args.requests)
+    requests = as_requests(made)
+    wait(device)
+    began = time.perf_counter()
+    streams = list(engine.generate(requests))
+    wait(device)
+    wall_s = time.perf_counter() - began
+    num_tokens = sum(len(stream.token_ids) for stream in streams)
+    wrong = [s for s in streams if s.finish_reason != "length"]
+    if wrong or num_tokens != sum(frames_of(length) for _, length in made):
+        raise SystemExit(f"{len(wrong)} streams did not end as forced: {wrong[:2]}")
+    stats = engine.stats()
+    num_frames = max(lane.num_frames for lane in engine._lane_stats) - round(
+        warmed.num_generated_tokens / TOKENS_PER_FRAME / max(warmed.mean_batch_size, 1)
+    )
+    token_bytes = engine._config.kv_bytes_per_token(engine._kv_dtype)
+    floor = floor_s(engine._config, made, num_frames, token_bytes, bandwidth, rate)
+    memory = torch.cuda.max_memory_allocated() / 1e9 if device.type == "cuda" else 0.0
+    row = {
+        "batch_size": sum(engine._lanes.lane_sizes),
+        "kv": kv,
+        "weights": "bfloat16",
+        "num_tokens": num_tokens,
+        "wall_s": round(wall_s, 2),
+        "tokens_per_s": round(num_tokens / wall_s),
+        "speedup": round(num_tokens / wall_s / TOKENS_PER_SECOND, 1),
+        "mean_batch": round(num_tokens / TOKENS_PER_FRAME / num_frames, 1),
+        "ms_per_step": round(wall_s / num_frames / TOKENS_PER_FRAME * 1e3, 2),
+        "floor_s": round(floor, 2),
+        "share_of_roofline": round(floor / wall_s, 3),
+        "load_s": round(load_s, 1),
+        "peak_gb": round(memory, 1),
+        "num_streams": stats.num_streams - warmed.num_streams,
+    }
+    engine.close()
+    del engine
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    return row
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--batch-sizes", default="1024", help="comma-separated")
+    parser.add_argument("--kv", default="auto", help="auto, float8 or both, comma-separated")
+    parser.add_argument("--requests", type=int, default=4096)
+    parser.add_argument("--tokens-per-block", type=int, default=32)
+    parser.add_argument("--tiny", action="store_true", help="a small model and four sentences")
+    args = parser.parse_args()
+    if args.tiny:
+        args.requests, args.batch_sizes = 4, "2"
+    bandwidth, rate = ceilings(torch.device(args.device))
+    rows = []
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        (folder / "config.json").write_text(json.dumps(TINY if args.tiny else ORPHEUS), encoding="utf-8")
+        for kv in args.kv.split(","):
+            for batch_size in (int(size) for size in args.batch_sizes.split(",")):
+                rows.append(measure(args, folder, batch_size, kv, bandwidth, rate))
+                print(json.dumps(rows[-1]), flush=True)
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    )
+    is_gpu = args.device.startswith("cuda")
+    print(
+        json.dumps(
+            {
+                "benchmark": "orpheus_throughput",
+                "commit": commit.stdout.strip(),
+                "hardware": torch.cuda.get_device_name(args.device) if is_gpu else "cpu",
+                "torch": torch.__version__,
+                "is_tiny": args.tiny,
+                "weights": "random",
+                "lengths": "forced; no checks, no retakes",
+                "copy_tb_per_s": round(bandwidth / 1e12, 3),
+                "bf16_tflop_per_s": round(rate / 1e12, 1),
+                "rows": rows,
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
