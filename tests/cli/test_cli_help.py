@@ -10,8 +10,32 @@ from click.testing import CliRunner
 from orpheus_batch import __version__
 from orpheus_batch.cli import cli
 
-COMMANDS = ("render", "prompts", "corpus", "merge", "plan", "status", "redo", "voices", "build-engine", "doctor", "fetch-model")
-HEAVY = {"torch", "transformers", "snac", "tokenizers", "nltk", "numpy", "tqdm", "yaml", "pydub", "pyarrow", "matplotlib"}
+COMMANDS = (
+    "render",
+    "prompts",
+    "corpus",
+    "merge",
+    "plan",
+    "status",
+    "redo",
+    "voices",
+    "build-engine",
+    "doctor",
+    "fetch-model",
+)
+HEAVY = {
+    "torch",
+    "transformers",
+    "snac",
+    "tokenizers",
+    "nltk",
+    "numpy",
+    "tqdm",
+    "yaml",
+    "pydub",
+    "pyarrow",
+    "matplotlib",
+}
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["render", "-h"], ["redo", "--help"]])
