@@ -397,11 +397,8 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
             raise ConfigError(f"'{path}' must be one of {', '.join(map(str, choices))}, not {value!r}")
         return value
     if origin in (typing.Union, types.UnionType):
-        if value is None:
-            return None
-        hint = next(arg for arg in typing.get_args(hint) if arg is not type(None))
-        if dataclasses.is_dataclass(hint):
-            return _build(hint, value, path)
+        inner = next(arg for arg in typing.get_args(hint) if arg is not type(None))
+        return None if value is None else _convert(inner, value, path)
     if origin is tuple:
         if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
             raise ConfigError(f"'{path}' must be a list of strings, not {value!r}")
