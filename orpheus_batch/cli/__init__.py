@@ -11,6 +11,7 @@ import logging
 import click
 
 from orpheus_batch import __version__
+from orpheus_batch.cli.bench import bench
 from orpheus_batch.cli.build_engine import build_engine
 from orpheus_batch.cli.corpus import corpus
 from orpheus_batch.cli.doctor import doctor
@@ -68,6 +69,7 @@ for command in (
     voices,
     build_engine,
     doctor,
+    bench,
     fetch_model,
 ):
     cli.add_command(command)

@@ -21,6 +21,7 @@ COMMANDS = (
     "voices",
     "build-engine",
     "doctor",
+    "bench",
     "fetch-model",
 )
 HEAVY = {
