@@ -68,6 +68,16 @@ def _probe(executable: str) -> str:
     return "" if done.returncode == 0 else f"exit code {done.returncode}"
 
 
+@functools.lru_cache(maxsize=1)
+def has_soxr() -> bool:
+    """Return whether this ffmpeg was built with the SoX resampler.
+
+    Raises:
+        EncodeError: There is no working ffmpeg.
+    """
+    return b"--enable-libsoxr" in run_ffmpeg(["-buildconf"], what="asking ffmpeg how it was built")
+
+
 def ffmpeg_command(args: Sequence[str | os.PathLike[str]]) -> list[str]:
     """Return the command line that runs ffmpeg with ``args``, quiet but for errors.
 

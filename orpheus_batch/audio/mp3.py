@@ -184,15 +184,15 @@ def _id3(tags: ChapterTags) -> dict[str, str]:
         "track": f"{tags.track_number}/{tags.num_tracks}",
         "genre": tags.genre,
         "date": tags.year or "",
-        "language": _iso_639_2(tags.language),
+        "language": iso_639_2(tags.language),
         "comment": SYNTHETIC_COMMENT,
         SYNTHETIC_TAG: "1",
     }
-    cleaned = {name: _printable(text) for name, text in named.items()}
+    cleaned = {name: printable(text) for name, text in named.items()}
     return {name: text for name, text in cleaned.items() if text}
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Return ``text`` on one line, without control characters and lone surrogates, which no tag can hold."""
     text = "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in text)
     return " ".join(text.encode("utf-8", errors="ignore").decode("utf-8").split())
@@ -211,7 +211,8 @@ _ISO_639_2 = {
 """Of the languages that Orpheus speaks; the TLAN frame wants three letters."""
 
 
-def _iso_639_2(language: str) -> str:
+def iso_639_2(language: str) -> str:
+    """Return the three letters of a language's BCP 47 tag, nothing where they are not known."""
     primary = language.lower().replace("_", "-").partition("-")[0]
     return _ISO_639_2.get(primary, primary if len(primary) == 3 else "")
 

@@ -15,6 +15,7 @@ from orpheus_batch.cli.bench import bench
 from orpheus_batch.cli.build_engine import build_engine
 from orpheus_batch.cli.corpus import corpus
 from orpheus_batch.cli.doctor import doctor
+from orpheus_batch.cli.export import export
 from orpheus_batch.cli.fetch_model import fetch_model
 from orpheus_batch.cli.merge import merge
 from orpheus_batch.cli.plan import plan
@@ -65,6 +66,7 @@ for command in (
     plan,
     status,
     redo,
+    export,
     verify,
     voices,
     build_engine,

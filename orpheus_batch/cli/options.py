@@ -17,6 +17,7 @@ import click
 from orpheus_batch.units import format_timecode
 
 if TYPE_CHECKING:
+    from orpheus_batch.audio.delivery.presets import Preset
     from orpheus_batch.config import Config
     from orpheus_batch.pipeline.after import HeardAt
     from orpheus_batch.pipeline.progress import Meter
@@ -179,6 +180,17 @@ def make_config(config_file: Path | None, flags: dict[str, Any]) -> "Config":
 
     given = {name: list(value) or None if isinstance(value, tuple) else value for name, value in flags.items()}
     return load_config(config_file, {name.replace("__", "."): value for name, value in given.items()})
+
+
+def delivery_preset(name_or_file: str) -> "Preset":
+    """Return a delivery preset, before a long run rather than after it.
+
+    Raises:
+        ConfigError: There is none of that name, or its file is wrong.
+    """
+    from orpheus_batch.audio.delivery.presets import load_preset
+
+    return load_preset(name_or_file)
 
 
 def place(segment: "HeardAt") -> str:

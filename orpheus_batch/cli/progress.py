@@ -42,6 +42,10 @@ class Lines(Meter):
         super().encoded(path, duration_s)
         self._say(f"{path} ({format_duration(duration_s)})")
 
+    def told(self, text: str) -> None:
+        """Say it."""
+        self._say(text)
+
     def book_failed(self, source: str, error: str) -> None:
         """Say so at once; the end of the run says it again."""
         self._say(named(source, error))
@@ -92,6 +96,10 @@ class Bar(Meter):
         """Count on."""
         super().settled(num_segments)
         self._draw()
+
+    def told(self, text: str) -> None:
+        """Say it above the bar."""
+        tqdm.write(text, file=sys.stderr)
 
     def book_failed(self, source: str, error: str) -> None:
         """Say so above the bar."""

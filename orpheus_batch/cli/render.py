@@ -59,12 +59,18 @@ if TYPE_CHECKING:
     help="Fixed blocks, so that every byte can be repeated.  [default: on CPU]",
 )
 @options.ray_option
+@click.option(
+    "--deliver",
+    metavar="PRESET",
+    help="Then make a publisher's files: acx, librivox, podcast, archive, or a YAML file; see `export`.",
+)
 @options.json_option
 @options.verbosity_options
 def render(
     books: tuple[Path, ...],
     out: Path,
     config_file: Path | None,
+    deliver: str | None,
     as_json: bool,
     quiet: bool,
     verbose: bool,
@@ -85,16 +91,25 @@ def render(
 
     Exit code 3: finished, but some segments did not pass the checks; they are listed.
     """
+    from orpheus_batch.cli.export import exit_code, show_exports
     from orpheus_batch.pipeline import render_books
+    from orpheus_batch.pipeline.export import deliver_books
 
     config = options.make_config(config_file, flags)
+    preset = None if deliver is None else options.delivery_preset(deliver)
     with resumable() as check, options.progress(check, quiet=quiet) as progress:
         report = render_books(books, out, config, progress=progress)
+        exports = [] if preset is None else deliver_books(report, preset, progress=progress)
     if as_json:
-        click.echo(json.dumps(report.to_dict(), ensure_ascii=False, indent=1))
+        tree = report.to_dict()
+        if preset is not None:
+            tree["exports"] = [export.to_dict() for export in exports]
+        click.echo(json.dumps(tree, ensure_ascii=False, indent=1))
     else:
         show(report, quiet=quiet)
-    sys.exit(report.exit_code)
+        if preset is not None:
+            show_exports(exports, preset, quiet=quiet)
+    sys.exit(1 if 1 in (codes := (report.exit_code, exit_code(exports))) else max(codes))
 
 
 def show(report: "RunReport", *, quiet: bool = False) -> None:

@@ -13,8 +13,9 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from typing import Any
 
-from orpheus_batch.audio.encode import ChapterFile, ChapterJob, render_chapter_file
+from orpheus_batch.audio.encode import render_chapter_file
 from orpheus_batch.errors import EncodeError, OrpheusBatchError
 
 JOBS_PER_PROCESS = 2
@@ -22,8 +23,8 @@ JOBS_PER_PROCESS = 2
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-Done = Callable[[tuple[ChapterFile, ...] | OrpheusBatchError], None]
-"""called in the submitting thread with a job's files, or with what went wrong"""
+Done = Callable[[Any], None]
+"""called in the submitting thread with what a job returned (a chapter's files), or with what went wrong"""
 
 
 def default_num_processes() -> int:
@@ -46,7 +47,7 @@ class Encoders:
         self._num_processes = num_processes
         self._pool: ProcessPoolExecutor | None = None
         self._held: multiprocessing.connection.Connection | None = None
-        self._running: dict[Future[tuple[ChapterFile, ...]], Done] = {}
+        self._running: dict[Future[Any], Done] = {}
 
     def __enter__(self) -> "Encoders":
         return self
@@ -62,15 +63,22 @@ class Encoders:
         """Jobs submitted whose `Done` has not been called."""
         return len(self._running)
 
-    def submit(self, job: ChapterJob, done: Done) -> None:
-        """Queue a job; waits while too many are queued already."""
+    def submit(self, job: Any, done: Done, work: Callable[[Any], Any] | None = None) -> None:
+        """Queue a job; waits while too many are queued already.
+
+        Args:
+            job: Picklable; what ``work`` takes.
+            done: Told of the outcome, from `submit`, `collect` or `drain`.
+            work: A function of a module that imports nothing heavy; None: `render_chapter_file`.
+        """
+        work = work or render_chapter_file
         while len(self._running) >= JOBS_PER_PROCESS * self._num_processes:
             self.collect(block=True)
         try:
-            future = self._submit(job)
+            future = self._submit(job, work)
         except BrokenProcessPool:  # a process died earlier; its job has been told
             self._kill()
-            future = self._submit(job)
+            future = self._submit(job, work)
         self._running[future] = done
 
     def collect(self, *, block: bool = False) -> None:
@@ -85,7 +93,7 @@ class Encoders:
         for future in finished:
             done = self._running.pop(future)
             try:
-                result: tuple[ChapterFile, ...] | OrpheusBatchError = future.result()
+                result = future.result()
             except OrpheusBatchError as error:
                 result = error
             except BrokenProcessPool:
@@ -100,7 +108,7 @@ class Encoders:
         while self._running:
             self.collect(block=True)
 
-    def _submit(self, job: ChapterJob) -> Future[tuple[ChapterFile, ...]]:
+    def _submit(self, job: Any, work: Callable[[Any], Any]) -> Future[Any]:
         if self._pool is None:
             context = multiprocessing.get_context("spawn")
             watched, self._held = context.Pipe(duplex=False)
@@ -111,7 +119,7 @@ class Encoders:
         # print a traceback. `_begin` lifts the mask once the process stands in its own group.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         try:
-            return self._pool.submit(render_chapter_file, job)
+            return self._pool.submit(work, job)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 

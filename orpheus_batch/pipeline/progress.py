@@ -43,6 +43,9 @@ class Progress:
     def encoded(self, path: str, duration_s: float) -> None:
         """A chapter file is finished and playable."""
 
+    def told(self, text: str) -> None:
+        """Something worth knowing beforehand: how long a step will take."""
+
     def book_failed(self, source: str, error: str) -> None:
         """A book can't be done; the run goes on with the others."""
 

@@ -134,19 +134,14 @@ def probe(file: Path) -> Stream:
     """
     if not file.is_file():
         raise DeliveryError(f"there is no file {file}")
-    command = [*ffmpeg_command(["-i", f"file:{file}", "-f", "ffmetadata", "pipe:1"])]
-    command[command.index("-loglevel") + 1] = "info"
-    try:
-        done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False)
-    except OSError as error:
-        raise DeliveryError(f"{file}: can't start {command[0]} to read it: {error}") from error
-    said = done.stderr.decode("utf-8", errors="replace")
+    metadata, said, returncode = _ffmetadata(file, "0")
     sound = re.search(r"Stream #0:\d+.*?: Audio: (\w+).*?, (\d+) Hz, (\w+)([^\n]*)", said)
-    if done.returncode or sound is None:
+    if returncode or sound is None:
         raise DeliveryError(f"{file} is no sound that can be read; is it an MP3, FLAC, M4B, Opus or WAV file?")
     layouts = {"mono": 1, "stereo": 2}
     rate = re.search(r", (\d+) kb/s", sound[4]) or re.search(r"Duration:[^\n]*bitrate: (\d+) kb/s", said)
-    metadata = done.stdout.decode("utf-8", errors="replace")
+    if sound[1] in ("opus", "vorbis"):
+        metadata = _ffmetadata(file, "0:s:a:0")[0]  # an Ogg file's tags are its stream's
     head, *chapters = re.split(r"(?m)^\[CHAPTER\]$", metadata)
     return Stream(
         codec=sound[1],
@@ -157,6 +152,18 @@ def probe(file: Path) -> Stream:
         tags=_tags(head.partition("[STREAM]")[0]),
         num_chapters=len(chapters),
     )
+
+
+def _ffmetadata(file: Path, which: str) -> tuple[str, str, int]:
+    """Return what ffmpeg writes of a file's tags and chapters, what it says, and its exit code."""
+    command = ffmpeg_command(["-i", f"file:{file}", "-map_metadata", which, "-f", "ffmetadata", "pipe:1"])
+    command[command.index("-loglevel") + 1] = "info"
+    try:
+        done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False)
+    except OSError as error:
+        raise DeliveryError(f"{file}: can't start {command[0]} to read it: {error}") from error
+    written, said = (text.decode("utf-8", errors="replace") for text in (done.stdout, done.stderr))
+    return written, said, done.returncode
 
 
 def _tags(ffmetadata: str) -> dict[str, str]:

@@ -103,7 +103,7 @@ class Preset:
                 0 <= self.min_tail_s <= self.tail_s <= self.max_tail_s <= 60,
                 "tail_s must lie between min_tail_s and max_tail_s",
             ),
-            (60 <= self.max_file_s <= 360_000, "max_file_s must be in 60..360000"),
+            (10 <= self.max_file_s <= 360_000, "max_file_s must be in 10..360000"),
             (
                 self.retail_sample_s is None or 60 <= self.retail_sample_s <= 3600,
                 "retail_sample_s must be in 60..3600, or null",
@@ -207,7 +207,6 @@ PRESETS: dict[str, Preset] = {
         constant_bitrate=False,
         min_db=-26.0,
         max_db=-16.0,
-        policy="no publisher's preset: the codec's own rate without loss, to make any other format from",
     ),
 }
 

@@ -1,0 +1,78 @@
+"""Opening and closing credits, spoken by the book's voice: tiny books of their own beside it.
+
+They go through the whole line, with a ledger each, so they are spoken once and never lost. What they say is not
+decided here.
+"""
+
+import dataclasses
+from pathlib import Path
+
+from orpheus_batch.config import Config
+from orpheus_batch.errors import DeliveryError
+from orpheus_batch.fingerprint import sha256_file
+from orpheus_batch.ledger.store import Ledger
+from orpheus_batch.pipeline.books import book_folders
+from orpheus_batch.pipeline.models import Factories
+from orpheus_batch.pipeline.progress import Progress
+from orpheus_batch.pipeline.run import render_books
+
+CREDITS_FOLDER = "credits"
+
+
+def render_credits(
+    texts: dict[str, str], book_folder: Path, config: Config, factories: Factories, progress: Progress
+) -> dict[str, Path]:
+    """Speak credits that were not spoken yet, and return the folder of each with its ledger.
+
+    Args:
+        texts: What to say, by what it is called.
+        book_folder: Of the book; they get a folder in it.
+        config: The book's own: voice, model and seed.
+        factories: How engine and codec are made; the model is loaded only if something is new.
+        progress: Hears of every step.
+
+    Raises:
+        DeliveryError: They can't be spoken.
+        OrpheusBatchError: As in `render_books`.
+    """
+    folders: dict[str, Path] = {}
+    for name, text in texts.items():
+        source = book_folder / CREDITS_FOLDER / f"{name}.txt"
+        try:
+            source.parent.mkdir(parents=True, exist_ok=True)
+            content = "\n".join(f"{line}\n" for line in text.split("\n"))
+            if not source.is_file() or source.read_text(encoding="utf-8") != content:
+                source.write_text(content, encoding="utf-8")
+        except OSError as error:
+            raise DeliveryError(f"can't write the credits {source}: {error.strerror or error}") from error
+        found = _finished(source, config)
+        if found is None:
+            spoken = dataclasses.replace(
+                config,
+                text=dataclasses.replace(
+                    config.text, title=name, author=None, encoding="utf-8", chapter_pattern=None
+                ),
+            )
+            report = render_books([source], source.parent, spoken, factories=factories, progress=progress)
+            if report.books[0].error:
+                raise DeliveryError(f"the {name.lower()} can't be spoken: {report.books[0].error}")
+            found = Path(report.books[0].folder)
+        folders[name] = found
+    return folders
+
+
+def _finished(source: Path, config: Config) -> Path | None:
+    """Return the folder in which this very text was spoken by this voice, None where it was not."""
+    wanted = config.to_dict()
+    for folder in book_folders(source.parent):
+        with Ledger.open(folder, read_only=True) as ledger:
+            recorded, facts = ledger.facts().get("config", {}), ledger.facts().get("book")
+            if (
+                facts is not None
+                and facts["source_path"] == str(source.resolve())
+                and facts["source_sha256"] == sha256_file(source)
+                and not ledger.summary().num_pending
+                and all(recorded[key] == wanted[key] for key in ("voice", "seed", "model", "sampling"))
+            ):
+                return folder
+    return None
