@@ -39,7 +39,7 @@ step() { # name, limit in seconds, command
 if command -v nvidia-smi >/dev/null; then
     nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader | tee "$log_dir/gpu.txt"
 fi
-step kernels 120 "$python" -m pytest -q -p no:cacheprovider tests/engine/test_kernels.py -k cuda ||
+step kernels 200 "$python" -m pytest -q -p no:cacheprovider tests/engine/test_kernels.py -k cuda ||
     echo "THE KERNELS ARE WRONG OR DID NOT RUN: no figure below is worth anything"
 step frames 120 "$python" -m pytest -q -p no:cacheprovider tests/engine/test_frames.py
 step bf16 150 "$python" benchmarks/orpheus_throughput.py $tiny --batch-sizes 1024
