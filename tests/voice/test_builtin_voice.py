@@ -4,6 +4,7 @@ If one offset, one frame's order, one codebook or one gain were wrong, nobody wo
 """
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from orpheus_batch.audio.ffmpeg import find_ffmpeg
 from orpheus_batch.tokens import TokenLayout
 from orpheus_batch.voices import load_pack
 
@@ -54,6 +56,22 @@ def test_a_recogniser_understands_the_paragraph(rendered):
     """At most one word in ten is misheard: about what the voice does, and far below what any fault would leave."""
     pytest.importorskip("moonshine_cpp", reason="a recogniser: pip install moonshine-cpp==0.1.4")
     assert hear(rendered)["wer"] <= 0.10
+
+
+@pytest.mark.parametrize(("preset", "low_db", "high_db"), [("acx", -23.0, -18.0), ("librivox", -21.0, -16.0)])
+def test_the_paragraph_passes_a_publisher_s_check(rendered, preset, low_db, high_db):
+    """A real voice hisses in its pauses, unlike a fake: by our measuring, and by ffmpeg's filters run apart."""
+    command = [sys.executable, "-m", "orpheus_batch", "export", str(rendered), "--deliver", preset]
+    done = subprocess.run([*command, "--no-credits"], check=False, capture_output=True, text=True)
+    assert 0 == done.returncode, done.stdout + done.stderr
+    (file, *_) = sorted((rendered / preset).glob("01*.mp3"))
+    filters = "volumedetect,ebur128=framelog=quiet,silencedetect=noise=-60dB:duration=0.4"
+    command = [find_ffmpeg(), "-nostdin", "-hide_banner", "-i", str(file), "-af", filters, "-f", "null", "-"]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stderr
+    level = r"mean_volume: (-[\d.]+) dB" if preset == "acx" else r"I: +(-[\d.]+) LUFS"
+    assert low_db <= float(re.findall(level, said)[-1]) <= high_db
+    assert float(re.findall(r"max_volume: (-?[\d.]+) dB", said)[-1]) <= (-3.0 if preset == "acx" else -1.0)
+    assert len(re.findall("silence_end", said)) >= 2  # head and tail
 
 
 def test_pack_codes_are_in_range_of_its_codec():
