@@ -5,7 +5,6 @@ book, each on all cores: chapters are measured, one gain is worked out for all o
 file is made of is `orpheus_batch.audio.delivery`'s business.
 """
 
-import json
 import logging
 import os
 import re
@@ -41,7 +40,7 @@ from orpheus_batch.pipeline.book_run import CACHE_FOLDER
 from orpheus_batch.pipeline.books import book_folders, load_book
 from orpheus_batch.pipeline.credits import render_credits
 from orpheus_batch.pipeline.encoders import Encoders
-from orpheus_batch.pipeline.export_report import BookExport, ExportOptions
+from orpheus_batch.pipeline.export_report import BookExport, ExportOptions, write_manifest
 from orpheus_batch.pipeline.judge import DECODE_BATCH, batched, decode
 from orpheus_batch.pipeline.models import Factories, Models, pack_of
 from orpheus_batch.pipeline.progress import Progress
@@ -50,7 +49,6 @@ from orpheus_batch.units import SAMPLE_RATE_HZ, format_duration, seconds_to_samp
 
 logger = logging.getLogger(__name__)
 
-MANIFEST_NAME = "delivery.json"
 OPENING, CLOSING, RETAIL_SAMPLE = "Opening Credits", "Closing Credits", "Retail Sample"
 
 _SENTENCE_ENDS = (Boundary.SENTENCE, Boundary.PARAGRAPH, Boundary.CHAPTER)
@@ -164,7 +162,7 @@ class _Book:
             )
             jobs = self._jobs(sections, levels, bookends, gain_db)
             files = _run(encoders, jobs, produce_file, self._made)
-        self._write_manifest(files, gain_db)
+        write_manifest(self._target, self._facts["title"], self._preset, gain_db, files)
         return BookExport(str(self._folder), self._name, str(self._target), tuple(files))
 
     def _credits(self) -> dict[str, Section]:
@@ -384,37 +382,6 @@ class _Book:
 
     def _made(self, file: DeliveredFile) -> None:
         self._progress.encoded(str(file.path), file.duration_s)
-
-    def _write_manifest(self, files: Sequence[DeliveredFile], gain_db: float) -> None:
-        """Write what was made, with every number that was measured; no dates, so it can be made again."""
-        listed = []
-        for file in files:
-            verdict = file.verdict.to_dict()
-            verdict["file"] = verdict["measured"]["file"] = file.path.name
-            listed.append(
-                verdict
-                | {
-                    "sha256": file.sha256,
-                    "num_bytes": file.num_bytes,
-                    "gain_db": round(file.gain_db, 3),
-                    "correction_db": round(file.correction_db, 3),
-                    "num_encodings": file.num_encodings,
-                }
-            )
-        tree = {
-            "synthetic_speech": True,
-            "title": self._facts["title"],
-            "preset": self._preset.to_dict(),
-            "book_gain_db": round(gain_db, 3),
-            "files": listed,
-        }
-        file = self._target / MANIFEST_NAME
-        temporary = file.with_suffix(".part")
-        try:
-            temporary.write_text(json.dumps(tree, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-            temporary.replace(file)
-        except OSError as error:
-            raise DeliveryError(f"can't write {file}: {error.strerror or error}") from error
 
 
 def _run(

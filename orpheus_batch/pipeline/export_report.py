@@ -1,13 +1,18 @@
-"""What an export is asked for besides a preset, and what it made. Plain data."""
+"""What an export is asked for besides a preset, and what it made: plain data, and the manifest of it."""
 
 import dataclasses
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from orpheus_batch.audio.delivery.cues import CueFormat
-from orpheus_batch.audio.delivery.presets import Format
+from orpheus_batch.audio.delivery.presets import Format, Preset
 from orpheus_batch.audio.delivery.produce import DeliveredFile
+from orpheus_batch.errors import DeliveryError
+
+MANIFEST_NAME = "delivery.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,3 +66,41 @@ class BookExport:
             "error": self.error,
             "files": files,
         }
+
+
+def write_manifest(
+    target: Path, title: str, preset: Preset, gain_db: float, files: Sequence[DeliveredFile]
+) -> None:
+    """Write what was made, with every number that was measured; no dates, so it can be made again.
+
+    Raises:
+        DeliveryError: It can't be written.
+    """
+    listed = []
+    for file in files:
+        verdict = file.verdict.to_dict()
+        verdict["file"] = verdict["measured"]["file"] = file.path.name
+        listed.append(
+            verdict
+            | {
+                "sha256": file.sha256,
+                "num_bytes": file.num_bytes,
+                "gain_db": round(file.gain_db, 3),
+                "correction_db": round(file.correction_db, 3),
+                "num_encodings": file.num_encodings,
+            }
+        )
+    tree = {
+        "synthetic_speech": True,
+        "title": title,
+        "preset": preset.to_dict(),
+        "book_gain_db": round(gain_db, 3),
+        "files": listed,
+    }
+    path = target / MANIFEST_NAME
+    temporary = path.with_suffix(".part")
+    try:
+        temporary.write_text(json.dumps(tree, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise DeliveryError(f"can't write {path}: {error.strerror or error}") from error
