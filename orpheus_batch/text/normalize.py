@@ -10,9 +10,12 @@ It does not know sentences, and it has no lexicon.
 
 import re
 import unicodedata
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from orpheus_batch.text.capitals import lower_capitals, title_case
+from orpheus_batch.text.english_numbers import NUMBER_RULES, Rule
+from orpheus_batch.text.english_words import ADDRESS_RULES, WORD_RULES
 from orpheus_batch.text.headings import is_capitals
 from orpheus_batch.text.numbers import numbers_to_words
 from orpheus_batch.text.romans import read_romans
@@ -68,11 +71,16 @@ _SYMBOLS = {
         "²": " squared ",
         "³": " cubed ",
     },
-    **{"½": " and a half ", "¼": " and a quarter ", "¾": " and three quarters ", "⅓": " and a third "},
-    **{"⅔": " and two thirds ", "±": " plus or minus "},
+    **{
+        "±": " plus or minus ",
+        "≈": " about ",
+        "≤": " at most ",
+        "≥": " at least ",
+        "≠": " is not ",
+        "√": " root of ",
+    },
+    **{"∞": " infinity ", "‰": " per mille ", "→": " to ", "₹": " rupees ", "µ": " micro ", "π": " pi "},
 }
-_FRACTIONS = {"½": "a half", "¼": "a quarter", "¾": "three quarters", "⅓": "a third", "⅔": "two thirds"}
-_FRACTION_ALONE = re.compile(r"(?<!\d)(?<!\d )([½¼¾⅓⅔])")
 
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]+"
@@ -82,15 +90,16 @@ _ANGLE = re.compile(r"<\s*/?\s*\|?([^<>|]{0,200})\|?\s*/?\s*>")
 _SAFE = frozenset(" !\"'(),-.:;?ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 _WORK = re.compile(
     r"[A-Z]['A-Z]|--|\s-|-\s|\.\s?\.|\s[,.;:!?)]|[,;:]\s?[,.;:!?]|[.!?(\"']\s?[,;:]|\(\s|\w\.?\s[IVXLCivxlc]+\b|\bNo\."
+    r"|\b[A-Z][a-z]{1,5}\.(?!$)|\b(?:Rd|St|Dr|Ave|Blvd|Co|Inc|Ltd|Jr|Sr|etc|vs|viz|cf|approx|al|e\.g|i\.e)\.|\w\.\w{2}"
 )
 """What a sentence of safe characters may hold that still has to be changed"""
-_AND_SO_FORTH = re.compile(r"&c\b\.?")
 _NUMBER_SIGN = re.compile(r"#\s?(?=\d)|\bNos?\.\s?(?=\d)|\bno\.\s(?=\d)|№\s?(?=\d)|N°\s?(?=\d)")
 _RANGE = re.compile(r"(?<=\d)\s?[—-]\s?(?=\d)")
 _COLON = re.compile(r"(?<!\d)(\d{1,3}):(\d{1,3})(?!\d)")
-_PLAIN_FRACTION = re.compile(r"(?:(?<=\d)[- ]|(?<![\d/]))(1/2|1/4|3/4|1/3|2/3)(?![\d/])")
-_FRACTION_SIGNS = {"1/2": "½", "1/4": "¼", "3/4": "¾", "1/3": "⅓", "2/3": "⅔"}
-_PENCE = re.compile(r"(?<![\w'-])(?<!the )(?P<count>\d{1,3})(?P<coin>[sd])\.(?P<last>(?=\s+[A-Z]|[\"')]*$))?")
+_PENCE = re.compile(
+    r"(?<![\w'-])(?<!the )(?<!his )(?<!her )(?<!my )(?<!our )(?<!eir )(?<!rly )(?<!ate )"
+    r"(?P<count>\d{1,3})(?P<coin>[sd])\.(?P<last>(?=\s+[A-Z]|[\"')]*$))?"
+)
 _MANUSCRIPT = re.compile(r"\bMS(S?)\.(?!\w)")
 _OVER = re.compile(r"(?<=\d)/(?=\d)")
 _ELLIPSIS = re.compile(r"\.(?:\s?\.)+(\s?)(?=(\w?))")
@@ -112,7 +121,14 @@ _PUNCTUATION = frozenset(".!?,;:->…，。！？；：、—")
 _LETTER = re.compile(r"[^\W\d_]")
 
 
-def normalize(text: str, *, alphabet: str | None, tags: tuple[str, ...], heading: bool = False) -> str:
+def normalize(
+    text: str,
+    *,
+    alphabet: str | None,
+    tags: tuple[str, ...],
+    heading: bool = False,
+    trace: "Trace | None" = None,
+) -> str:
     """Return a sentence as it is spoken.
 
     Args:
@@ -120,19 +136,22 @@ def normalize(text: str, *, alphabet: str | None, tags: tuple[str, ...], heading
         alphabet: The model's characters; None: any.
         tags: The model's emotion tags; they pass through verbatim.
         heading: Read roman numbers that stand alone.
+        trace: Hears of every rule that changes something; see `orpheus_batch.text.explain`.
 
     Returns:
         Characters of ``alphabet``, and ``tags``, alone; empty where nothing can be pronounced.
     """
-    text = _INVISIBLE.sub("", unicodedata.normalize("NFC", text)).translate(_folded())
-    text = _RUN_OF_MARKS.sub(r"\1\1\1", text)
+    steps = _Steps(text, trace)
+    steps.to("typography", _INVISIBLE.sub("", unicodedata.normalize("NFC", text)).translate(_folded()))
+    text = steps.to("tidying", _RUN_OF_MARKS.sub(r"\1\1\1", steps.text))
     if "<" not in text and ">" not in text:
-        spoken = _spoken(text, alphabet, heading)
+        spoken = _spoken(text, alphabet, heading, trace)
         speaks = bool(_LETTER.search(spoken))
     else:
         parts = [part for part in _split_tags(text, tags) if part.strip()]
         words = [part if part in tags else _spoken(part, alphabet, heading) for part in parts]
         spoken = " ".join(word for word in words if word)
+        steps.to("tags and brackets", spoken)
         speaks = any(word in tags or _LETTER.search(word) for word in words)
     if not speaks and (alphabet is not None or not any(character.isalnum() for character in spoken)):
         return ""
@@ -174,43 +193,74 @@ def _without_brackets(text: str) -> str:
     return text.replace("<", " ").replace(">", " ")
 
 
-def _spoken(text: str, alphabet: str | None, heading: bool) -> str:
+Trace = Callable[[str, str, str], None]
+"""hears of a rule's name, the text before it and the text after it, where it changed something"""
+
+
+def _spoken(text: str, alphabet: str | None, heading: bool, trace: Trace | None = None) -> str:
     """Speak a text without tags and angle brackets."""
-    text = " ".join(text.split())
-    capitals = is_capitals(text) and (heading or " " in text)
+    steps = _Steps(text, trace)
+    steps.to("blanks", " ".join(text.split()))
+    capitals = is_capitals(steps.text) and (heading or " " in steps.text)
     if alphabet is None:
-        if not heading:
-            return text
-        text = read_romans(text, heading)
-        return title_case(text) if capitals else lower_capitals(text)
+        if heading:
+            steps.to("roman number", read_romans(steps.text, heading))
+            steps.to("capitals", title_case(steps.text) if capitals else lower_capitals(steps.text))
+        return steps.text
     allowed = _characters(alphabet)
-    if not heading and _SAFE >= set(text) <= allowed and not _WORK.search(text):
-        return text.lstrip(",;:.- ").rstrip(" (")
-    text = read_romans(text.translate(_typography()), heading)
-    if not allowed >= set(text) <= _SAFE:
-        text = _speak_symbols(text)
-    text = _ELLIPSIS.sub(lambda match: "... " if match[1] or match[2] else "...", text)
-    text = _DASH.sub(_pause, _DASH_AT_CLOSE.sub(_pause_at_close, text))
-    text = _only(text, allowed)
-    text = _MANUSCRIPT.sub(lambda match: "manuscripts" if match[1] else "manuscript", text)
-    text = title_case(text) if capitals else lower_capitals(text)
+    if not heading and _SAFE >= set(steps.text) <= allowed and not _WORK.search(steps.text):
+        return steps.to("tidying", steps.text.lstrip(",;:.- ").rstrip(" ("))
+    steps.apply(ADDRESS_RULES)
+    steps.to("typography", steps.text.translate(_typography()))
+    steps.to("roman number", read_romans(steps.text, heading))
+    steps.apply(WORD_RULES)
+    if not allowed >= set(steps.text) <= _SAFE:
+        _speak_symbols(steps)
+    steps.to("dots", _ELLIPSIS.sub(lambda match: "... " if match[1] or match[2] else "...", steps.text))
+    steps.to("dash", _DASH.sub(_pause, _DASH_AT_CLOSE.sub(_pause_at_close, steps.text)))
+    steps.to("alphabet", _only(steps.text, allowed))
+    manuscript = _MANUSCRIPT.sub(lambda match: "manuscripts" if match[1] else "manuscript", steps.text)
+    steps.to("abbreviation", manuscript)
+    steps.to("capitals", title_case(steps.text) if capitals else lower_capitals(steps.text))
+    text = steps.text
     for pattern, replacement in _TIDY:
         text = pattern.sub(replacement, text)
-    return " ".join(text.split()).lstrip(",;:.- ").rstrip(" (")
+    return steps.to("tidying", " ".join(text.split()).lstrip(",;:.- ").rstrip(" ("))
 
 
-def _speak_symbols(text: str) -> str:
+class _Steps:
+    """A text on its way, rule by rule."""
+
+    def __init__(self, text: str, trace: Trace | None):
+        self.text = text
+        self._trace = trace
+
+    def to(self, rule: str, text: str) -> str:
+        """Go on with what a rule has made of it."""
+        if self._trace is not None and text != self.text:
+            self._trace(rule, self.text, text)
+        self.text = text
+        return text
+
+    def apply(self, rules: Sequence[Rule]) -> None:
+        """Apply rules that are a pattern and its replacement."""
+        for name, pattern, replacement in rules:
+            self.to(name, pattern.sub(replacement, self.text))
+
+
+def _speak_symbols(steps: _Steps) -> None:
     """Put numbers and symbols into words."""
-    text = _AND_SO_FORTH.sub("etc.", text)
-    text = _PENCE.sub(_pence, text)
-    text = _OVER.sub(" over ", _PLAIN_FRACTION.sub(lambda match: _FRACTION_SIGNS[match[1]], text))
-    text = _FRACTION_ALONE.sub(lambda match: _FRACTIONS[match[1]], text)
-    if any(character.isdecimal() for character in text):
-        text = "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in text)
-        text = _NUMBER_SIGN.sub("number ", text)
-        text = _COLON.sub(_clock, text)
-        text = numbers_to_words(_RANGE.sub(" to ", text))
-    return " ".join(text.translate(_symbols()).split())
+    steps.to("old money", _PENCE.sub(_pence, steps.text))
+    if any(character.isdecimal() or character in "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞⅐⅑⅒" for character in steps.text):
+        digits = "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in steps.text)
+        steps.to("digits", digits)
+        steps.to("number sign", _NUMBER_SIGN.sub("number ", steps.text))
+        steps.apply(NUMBER_RULES)
+        steps.to("fraction", _OVER.sub(" over ", steps.text))
+        steps.to("time", _COLON.sub(_clock, steps.text))
+        steps.to("range", _RANGE.sub(" to ", steps.text))
+        steps.to("number", numbers_to_words(steps.text))
+    steps.to("symbol", " ".join(steps.text.translate(_symbols()).split()))
 
 
 def _pause(match: re.Match[str]) -> str:

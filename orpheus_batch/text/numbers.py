@@ -47,7 +47,7 @@ _DIGITS = r"\d+(?:,\d{3})+|\d+"
 _PATTERN = re.compile(
     rf"(?P<money>[$£€])\s?(?P<amount>{_DIGITS})(?:\.(?P<cents>\d\d)(?!\d))?"
     r"(?P<scale> (?:hundred|thousand|million|billion)\b)?"
-    rf"|(?P<ordinal>{_DIGITS})(?:st|nd|rd|th|(?<=[23])d)\b"
+    rf"|(?P<ordinal>{_DIGITS})(?:[Ss][Tt]|[NnRr][Dd]|[Tt][Hh]|(?<=[23])d)\b"
     r"|\b(?P<decade>(?:1[1-9]|20)\d0)['’]?s\b"
     rf"|(?<![\d.,])(?P<year>(?:1[1-9]|20)\d\d)(?![\d%]|[.,]\d)"
     r"|(?<![\d])\.(?P<decimals>\d+)"
@@ -106,7 +106,7 @@ def _below_thousand(value: int) -> str:
 def year(value: int) -> str:
     """Return a year from 1100 to 2099 as it is read: 1876 is "eighteen seventy-six"."""
     century, rest = divmod(value, 100)
-    if 2000 <= value < 2010:
+    if 2000 <= value < 2010 or value % 1000 == 0:
         return cardinal(value)
     if rest == 0:
         return f"{cardinal(century)} hundred"
@@ -145,6 +145,18 @@ def _words(match: re.Match[str]) -> str:  # noqa: PLR0911 (one a kind of number)
     if match["fraction"]:
         words += f" point {_one_by_one(match['fraction'])}"
     return f"{words} percent" if match["percent"] else words
+
+
+def number_words(digits: str) -> str:
+    """Return "1,234.5" in words: a number in digits, with or without commas and a decimal point."""
+    whole, _, fraction = digits.replace(",", "").partition(".")
+    words = _whole(whole) if whole else "zero"
+    return f"{words} point {_one_by_one(fraction)}" if fraction else words
+
+
+def digit_words(digits: str) -> str:
+    """Return digits one by one, nought as "oh"."""
+    return _one_by_one(digits)
 
 
 def _whole(digits: str) -> str:

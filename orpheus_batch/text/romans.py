@@ -3,7 +3,7 @@
 import re
 
 from orpheus_batch.text.headings import ROMAN, number_value
-from orpheus_batch.text.numbers import cardinal, ordinal
+from orpheus_batch.text.numbers import cardinal, ordinal, year
 
 _AFTER_WORD = re.compile(
     r"\b(?P<word>(?i:chapter|chap\.|book|part|volume|vol\.|act|scene|canto|stave|letter|section|sect\.|number|article|"
@@ -18,8 +18,17 @@ _AFTER_KING = re.compile(
     r"(?: the)? (?P<number>[IVX]{2,}|[VX])(?:th)?(?![\w'])"
 )
 _ALONE = re.compile(rf"\b(?=[IVX]{{2,}}\b){ROMAN}\b(?!')")
+_AFTER_WAR = re.compile(r"\b(World War) I\b(?!')")
+_FIRST = re.compile(
+    r"\b((?:King|Queen|Pope|Emperor|Empress|Tsar|Czar|Kaiser) [A-Z][a-z]+|[A-Z][a-z]{3,}(?= I of [A-Z]))"
+    r" I\b(?!['’]| (?:am|have|had|was born|will|shall|think|love|know)\b)"
+)
+_OF_CENTURY = re.compile(
+    rf"\b(?=[IVX]+(?:th|st|nd|rd)?\b)({ROMAN})(?:th|st|nd|rd)?(?= (?:[Cc]entur|[Dd]ynast|[Ll]egion))"
+)
+_LONG = re.compile(rf"\b(?=[MDCLXVI]{{4,}}\b)({ROMAN})\b(?!['’])")
 _IN_HEADING = re.compile(rf"(?:(?<=^)|(?<=[.,:(] )){ROMAN}(?=[.:)]|\s*$|\s+[-—–])")
-_MAYBE = re.compile(r"[IVXLC](?![a-z])|\s[ivxlc]{2}")
+_MAYBE = re.compile(r"[IVXLCDM](?:th\b|(?![a-z]))|\s[ivxlc]{2}")
 
 
 def read_romans(text: str, heading: bool = False) -> str:
@@ -35,6 +44,10 @@ def read_romans(text: str, heading: bool = False) -> str:
     text = _AFTER_KING.sub(
         lambda m: f"{m['king']} the {_capital(ordinal(number_value(m['number']) or 0))}", text
     )
+    text = _AFTER_WAR.sub(r"\1 One", text)
+    text = _FIRST.sub(r"\1 the First", text)
+    text = _OF_CENTURY.sub(lambda m: ordinal(number_value(m[1]) or 0), text)
+    text = _LONG.sub(_year_or_number, text)
     if heading:
         text = _IN_HEADING.sub(_spoken, text)
     return _ALONE.sub(_spoken, text)
@@ -55,6 +68,11 @@ def _after_word(match: re.Match[str]) -> str:
 def _spoken(match: re.Match[str]) -> str:
     value = number_value(match.group()) if match.group() else None
     return match.group() if value is None else _capital(cardinal(value))
+
+
+def _year_or_number(match: re.Match[str]) -> str:
+    value = number_value(match[1]) or 0
+    return year(value) if 1100 <= value < 2100 else _capital(cardinal(value))
 
 
 def _capital(words: str) -> str:

@@ -27,7 +27,7 @@ from orpheus_batch.text.numbers import cardinal, ordinal, year
         ("Stop!—he said.", "Stop! he said."),
         ("“But I—” he began.", '"But I," he began.'),
         ("“—so there,” he said.", '"so there," he said.'),
-        ("Mr. Day, Jr., the U.N., etc., and I", "Mr. Day, Jr., the U.N., etc., and I"),
+        ("Mr. Day, Jr., the U.N., etc., and I", "Mr. Day, Junior, the U.N., et cetera, and I"),
         ("It cost 10s. 6d., he said.", "It cost ten shillings six pence, he said."),
         ("He gave me 5s. Then 1d.", "He gave me five shillings. Then one penny."),
         ('I AM here,"--she sat--"what?"', 'I am here," she sat, "what?"'),
@@ -37,7 +37,7 @@ from orpheus_batch.text.numbers import cardinal, ordinal, year
         ("well-known, up-to-date", "well-known, up-to-date"),
         # brackets and symbols
         ("[He] {ran}", "(He) (ran)"),
-        ("Tom & Jerry, &c.", "Tom and Jerry, etc."),
+        ("Tom & Jerry, &c.", "Tom and Jerry, et cetera."),
         ("50% of a+b=c @ home", "fifty percent of a plus b equals c at home"),
         ("5° on §3", "five degrees on section three"),
         ("and/or", "and or"),
@@ -70,7 +70,7 @@ from orpheus_batch.text.numbers import cardinal, ordinal, year
         ("No. 5, #7 and Nos. 8", "number five, number seven and number eight"),
         ("at 10:05, 3:00 and 7:30", "at ten oh five, three o'clock and seven thirty"),
         ("1:1 In the beginning", "one, one In the beginning"),
-        ("pp. 10–12", "pp. ten to twelve"),
+        ("pp. 10–12", "pages ten to twelve"),
         (
             "½ a loaf, 2½ loaves, 3/4 more, 5-1/2",
             "a half a loaf, two and a half loaves, three quarters more, five and a half",
