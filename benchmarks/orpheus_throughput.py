@@ -182,7 +182,7 @@ def measure(args, folder: Path, batch_size: int, kv: str, bandwidth: float, rate
             max_batch_size=batch_size,
             tokens_per_block=args.tokens_per_block,
             kv_cache_gb=0.05 if args.tiny else None,
-            frames=None if not args.tiny else True,
+            frames=True,
             kv_precision=kv,
         )
     load_s = time.perf_counter() - began

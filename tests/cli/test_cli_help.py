@@ -22,7 +22,9 @@ COMMANDS = (
     "build-engine",
     "doctor",
     "bench",
+    "export",
     "fetch-model",
+    "verify",
 )
 HEAVY = {
     "torch",

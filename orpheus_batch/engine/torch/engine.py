@@ -18,7 +18,6 @@ import torch
 
 from orpheus_batch.data import TokenRequest, TokenStream
 from orpheus_batch.engine.torch.frame_engine import FrameEngine
-from orpheus_batch.engine.torch.kernels import has_triton
 from orpheus_batch.engine.torch.lane import Lane, LaneStats
 from orpheus_batch.engine.torch.model import Llama
 from orpheus_batch.engine.torch.paged_cache import PagedCache
@@ -76,7 +75,7 @@ class TorchEngine:
         tokens_per_block: int = 32,
         kv_cache_gb: float | None = None,
         num_threads: int | None = None,
-        frames: bool | None = None,
+        frames: bool = False,
         kv_precision: str = "auto",
     ):
         """Load a model and set its cache aside.
@@ -90,7 +89,7 @@ class TorchEngine:
             tokens_per_block: Size of a KV cache block.
             kv_cache_gb: Memory for keys and values, in 10^9 bytes; None: `plan_lanes` says.
             num_threads: CPU threads; None: as many as torch uses now. The caller's own torch is left as it is.
-            frames: Run whole frames ahead of the host (see `FrameEngine`); None: on a GPU with Triton.
+            frames: Run whole frames ahead of the host (see `FrameEngine`). Off until it has proved itself on a GPU.
             kv_precision: "auto": as ``precision``; "float8": keys and values in half of bfloat16's memory, for
                 ``frames`` alone.
 
@@ -102,8 +101,7 @@ class TorchEngine:
         self._layout = layout
         self._config = read_config(model_dir)
         self._frames: FrameEngine | None = None
-        wants_frames = self._device.type == "cuda" and has_triton() if frames is None else frames
-        kv_dtype = resolve_kv_precision(kv_precision, self._dtype, wants_frames)
+        kv_dtype = resolve_kv_precision(kv_precision, self._dtype, frames)
         with explained_memory_errors(f"loading {model_dir}"):
             weights = load_weights(model_dir, self._config, layout, self._device, self._dtype)
             self._model: Llama | None = Llama(self._config, weights)
@@ -114,10 +112,10 @@ class TorchEngine:
                 tokens_per_block=tokens_per_block,
                 max_batch_size=max_batch_size,
                 kv_cache_gb=kv_cache_gb,
-                num_threads=1 if wants_frames else num_threads,
+                num_threads=1 if frames else num_threads,
             )
             self._caches: list[PagedCache] = []
-            if wants_frames:
+            if frames:
                 self._frames = FrameEngine(
                     self._config, weights, layout, self._lanes, tokens_per_block, kv_dtype
                 )
@@ -127,7 +125,7 @@ class TorchEngine:
         self._lane_stats = [LaneStats() for _ in self._lanes.lane_sizes]
         self._kv_dtype = kv_dtype
         self._workers = None
-        if self._lanes.threads_per_lane and not wants_frames:
+        if self._lanes.threads_per_lane and not frames:
             self._workers = _workers(len(self._caches), self._lanes.threads_per_lane)
         self._tokens_per_block = tokens_per_block
         self._num_streams = self._num_generated_tokens = 0
