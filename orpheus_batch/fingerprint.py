@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-_READ_BYTES = 1 << 20
+from orpheus_batch.files import read_sha256
 
 
 def sha256_file(path: Path) -> str:
@@ -22,11 +22,7 @@ def sha256_file(path: Path) -> str:
     key = f"{path}|{stat.st_size}|{stat.st_mtime_ns}"
     cache = _read_cache()
     if key not in cache:
-        digest = hashlib.sha256()
-        with path.open("rb") as file:
-            while block := file.read(_READ_BYTES):
-                digest.update(block)
-        cache[key] = digest.hexdigest()
+        cache[key] = read_sha256(path)
         _write_cache(cache)
     return cache[key]
 

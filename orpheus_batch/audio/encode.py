@@ -10,8 +10,6 @@ some seconds of audio, and the MP3's own bytes while pydub copies them.
 
 import dataclasses
 import hashlib
-import os
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +33,7 @@ from orpheus_batch.audio.verify import LevelMeter, Levels, check_levels, measure
 from orpheus_batch.config import AudioConfig
 from orpheus_batch.data import Cue
 from orpheus_batch.errors import EncodeError
+from orpheus_batch.files import sync, work_folder
 from orpheus_batch.units import SAMPLE_RATE_HZ, samples_to_seconds, seconds_to_samples
 
 __all__ = [
@@ -145,18 +144,8 @@ def render_chapter_file(job: ChapterJob) -> tuple[ChapterFile, ...]:
     """
     check_audio_config(job.audio)
     work = job.output_path.parent / f".chapter-{job.chapter_index:04d}.part"
-    try:
-        shutil.rmtree(work, ignore_errors=True)
-        work.mkdir(parents=True)
-        try:
-            return _render(job, work)
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
-    except OSError as error:
-        raise EncodeError(
-            f"can't write {job.output_path}: {error.strerror or error}; nothing half-made was left there. "
-            "Make room or give another folder, and run the same command again"
-        ) from error
+    with work_folder(work, job.output_path):
+        return _render(job, work)
 
 
 def _render(job: ChapterJob, work: Path) -> tuple[ChapterFile, ...]:
@@ -179,7 +168,7 @@ def _render(job: ChapterJob, work: Path) -> tuple[ChapterFile, ...]:
     ]
     for temporary, file in finished:
         temporary.replace(file.path)
-    _fsync(job.output_path.parent)
+    sync(job.output_path.parent)
     return tuple(file for _, file in finished)
 
 
@@ -286,7 +275,7 @@ def _encode(
     pcm_file.unlink()
     check_levels(path, decoded, expected, part.cues)
     content = temporary.read_bytes()
-    _fsync(temporary)
+    sync(temporary)
     return temporary, ChapterFile(
         chapter_index=job.chapter_index,
         part=part.number,
@@ -331,12 +320,3 @@ def _stretches(
     for start in range(part.start, part.stop, _STRETCH_SAMPLES):
         stop = min(start + _STRETCH_SAMPLES, part.stop)
         yield leveled(samples, start, stop, gain, ceiling_db, room_tone_db)
-
-
-def _fsync(path: Path) -> None:
-    """Have a file's content, or a folder's names, reach the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -7,7 +7,6 @@ nothing. It does not know the ledger, tokens or the codec.
 import hashlib
 import io
 import math
-import os
 import shutil
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -23,6 +22,7 @@ from orpheus_batch.audio.mp3 import SYNTHETIC_COMMENT, SYNTHETIC_TAG
 from orpheus_batch.audio.stitch import StitchPiece, stitch_chapter
 from orpheus_batch.config import AudioConfig
 from orpheus_batch.errors import EncodeError
+from orpheus_batch.files import sync
 from orpheus_batch.units import SAMPLE_RATE_HZ, samples_to_seconds
 
 FILES_PER_PROCESS = 12
@@ -136,7 +136,7 @@ def _make(jobs: Sequence[AudioJob], work: Path, audio: AudioConfig, durable: boo
         ]
         if durable:
             for folder in {file.path.parent for file in made}:
-                _sync(folder)
+                sync(folder)
         shutil.rmtree(work, ignore_errors=True)
     except OSError as error:
         raise EncodeError(
@@ -201,7 +201,7 @@ def _place(job: AudioJob, draft: Path, num_samples: int, loudness: float | None,
         raise EncodeError(f"encoding {job.path} gave an empty file")
     job.path.parent.mkdir(parents=True, exist_ok=True)
     if durable:
-        _sync(draft)
+        sync(draft)
     draft.replace(job.path)
     return AudioFile(
         number=job.number,
@@ -211,11 +211,3 @@ def _place(job: AudioJob, draft: Path, num_samples: int, loudness: float | None,
         duration_s=samples_to_seconds(num_samples),
         loudness_db=loudness,
     )
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -3,10 +3,8 @@
 The same items give the same bytes: no time, user or order of arrival is in a shard. It does not know the ledger.
 """
 
-import hashlib
 import io
 import json
-import os
 import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from orpheus_batch.errors import EncodeError
+from orpheus_batch.files import read_sha256, sync
 
 MANIFEST_FOLDER = "manifest"
 SHARD_FOLDER = "shards"
@@ -101,12 +100,12 @@ def _write_files(folder: Path, samples: Sequence[Sample]) -> None:
     for sample in samples:
         draft = folder / f".{sample.key}.part"
         draft.write_bytes(sample.audio.read_bytes())
-        _sync(draft)
+        sync(draft)
         draft.replace(folder / f"{sample.key}.flac")
         if sample.codes is not None:
             np.save(folder / f"{sample.key}.codes.npy", sample.codes)
-    _sync(folder)
-    _sync(folder.parent)
+    sync(folder)
+    sync(folder.parent)
 
 
 def _write_manifest(out: Path, name: str, samples: Sequence[Sample], place: str) -> SealedFile:
@@ -161,23 +160,12 @@ def _write_manifest(out: Path, name: str, samples: Sequence[Sample], place: str)
 
 def _put(draft: Path, path: Path) -> SealedFile:
     """Sync a draft, give it its name, and sync that."""
-    digest = hashlib.sha256()
-    with draft.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    _sync(draft)
+    sha256 = read_sha256(draft)
+    sync(draft)
     num_bytes = draft.stat().st_size
     draft.replace(path)
-    _sync(path.parent)
-    return SealedFile(num_bytes, digest.hexdigest())
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(path.parent)
+    return SealedFile(num_bytes, sha256)
 
 
 def frames_of(codes: np.ndarray, codebook_size: int, audio_offset: int) -> np.ndarray:

@@ -6,7 +6,6 @@ ledger depends on when it went in.
 """
 
 import json
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +13,7 @@ from typing import Any
 
 from orpheus_batch.data import Book, ChapterPlan, Cue
 from orpheus_batch.errors import LedgerError
+from orpheus_batch.files import sync
 from orpheus_batch.ledger import chapters, reports
 from orpheus_batch.ledger.database import Database
 from orpheus_batch.ledger.lock import FolderLock
@@ -86,7 +86,7 @@ class Ledger:
             try:
                 migrate(database)
                 if is_new:
-                    _sync_folder(folder)
+                    sync(folder)
             except LedgerError:
                 database.close()
                 raise
@@ -343,12 +343,3 @@ class Ledger:
         if not rows:
             raise LedgerError(f"{self._database.path} has no segment {segment_id}")
         return rows[0][0]
-
-
-def _sync_folder(folder: Path) -> None:
-    """Put a new file's name itself on disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -7,8 +7,6 @@ one hidden folder beside the output, and a file takes its name only when it is w
 
 import dataclasses
 import hashlib
-import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +23,8 @@ from orpheus_batch.audio.delivery.tags import ChapterMark, Tags, ffmetadata
 from orpheus_batch.audio.ffmpeg import BITEXACT_ARGS, has_soxr, run_ffmpeg
 from orpheus_batch.audio.loudness import MAX_GAIN_DB, leveled
 from orpheus_batch.audio.stitch import StitchedChapter
-from orpheus_batch.errors import DeliveryError, EncodeError
+from orpheus_batch.errors import DeliveryError
+from orpheus_batch.files import read_sha256, sync, work_folder
 from orpheus_batch.units import SAMPLE_RATE_HZ, samples_to_seconds
 
 MAX_CORRECTION_DB = 3.0
@@ -100,18 +99,8 @@ def produce_file(job: FileJob) -> DeliveredFile:
         DeliveryError: The file does not hold the audio that was given to the encoder.
     """
     work = job.path.parent / f".{hashlib.sha256(job.path.name.encode()).hexdigest()[:16]}.part"
-    try:
-        shutil.rmtree(work, ignore_errors=True)
-        work.mkdir(parents=True)
-        try:
-            return _produce(job, work)
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
-    except OSError as error:
-        raise EncodeError(
-            f"can't write {job.path}: {error.strerror or error}; nothing half-made was left there. "
-            "Make room or give another folder, and run the same command again"
-        ) from error
+    with work_folder(work, job.path):
+        return _produce(job, work)
 
 
 def _produce(job: FileJob, work: Path) -> DeliveredFile:
@@ -138,15 +127,12 @@ def _produce(job: FileJob, work: Path) -> DeliveredFile:
         cues_file = work / "cues"
         cues_file.write_text(format_cues(_text_cues(job.sections, stitched), job.cues), encoding="utf-8")
         _move(cues_file, job.path.with_name(f"{job.path.stem}.{job.cues}"))
-    digest = hashlib.sha256()
-    with encoded.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
+    sha256 = read_sha256(encoded)
     num_bytes = encoded.stat().st_size
     _move(encoded, job.path)
     return DeliveredFile(
         path=job.path,
-        sha256=digest.hexdigest(),
+        sha256=sha256,
         num_bytes=num_bytes,
         duration_s=samples_to_seconds(stitched.num_samples),
         gain_db=gain_db,
@@ -283,9 +269,5 @@ def _text_cues(sections: Sequence[Section], stitched: StitchedChapter) -> list[T
 
 def _move(temporary: Path, path: Path) -> None:
     """Have a file's content reach the disk, and then its name."""
-    descriptor = os.open(temporary, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(temporary)
     temporary.replace(path)
