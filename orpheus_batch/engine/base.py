@@ -6,7 +6,9 @@ An engine knows token ids. It does not know text, books, the codec, or whether a
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
-from orpheus_batch.data import TokenRequest, TokenStream
+import numpy as np
+
+from orpheus_batch.data import FinishReason, TokenRequest, TokenStream
 
 
 class Engine(Protocol):
@@ -32,3 +34,17 @@ class Engine(Protocol):
     def close(self) -> None:
         """Free the model. Called once; `generate` must not be called after it."""
         ...
+
+
+def token_stream(
+    request: TokenRequest, token_ids: np.ndarray, finish_reason: FinishReason, error: str = ""
+) -> TokenStream:
+    """Return the stream that answers ``request``; int32 [num_tokens]."""
+    return TokenStream(
+        segment_id=request.segment_id,
+        token_ids=token_ids,
+        finish_reason=finish_reason,
+        seed=request.seed,
+        attempt=request.attempt,
+        error=error,
+    )

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from orpheus_batch.data import FinishReason, TokenRequest, TokenStream
+from orpheus_batch.engine.base import token_stream
 from orpheus_batch.engine.torch.blocks import num_blocks_for
 from orpheus_batch.units import TOKENS_PER_FRAME
 
@@ -187,17 +188,3 @@ class Scheduler:
         if self._waiting[0].overdue_at <= self._num_admitted:
             return 0
         return max(range(len(self._waiting)), key=lambda i: (self._waiting[i].num_frames, -i))
-
-
-def token_stream(
-    request: TokenRequest, token_ids: np.ndarray, finish_reason: FinishReason, error: str = ""
-) -> TokenStream:
-    """Return the stream that answers ``request``."""
-    return TokenStream(
-        segment_id=request.segment_id,
-        token_ids=token_ids,
-        finish_reason=finish_reason,
-        seed=request.seed,
-        attempt=request.attempt,
-        error=error,
-    )

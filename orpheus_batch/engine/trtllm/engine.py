@@ -18,7 +18,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from orpheus_batch.data import FinishReason, TokenRequest, TokenStream
+from orpheus_batch.data import TokenRequest, TokenStream
+from orpheus_batch.engine.base import token_stream
 from orpheus_batch.engine.trtllm.environment import worker_environment
 from orpheus_batch.engine.trtllm.llm_calls import LlmSettings
 from orpheus_batch.engine.trtllm.process import WorkerProcess
@@ -292,21 +293,8 @@ def _stream(request: TokenRequest, message: dict[str, Any], stop_id: int) -> Tok
         return _error_stream(request, f"an id outside of any vocabulary: {int(ids.min())} to {int(ids.max())}")
     if finish is None:
         return _error_stream(request, f"it ended with finish_reason {message['finish_reason']!r}")
-    return _make_stream(request, ids.astype(np.int32), finish)
+    return token_stream(request, ids.astype(np.int32), finish)
 
 
 def _error_stream(request: TokenRequest, error: str) -> TokenStream:
-    return _make_stream(request, np.empty(0, dtype=np.int32), "error", error)
-
-
-def _make_stream(
-    request: TokenRequest, token_ids: np.ndarray, finish_reason: FinishReason, error: str = ""
-) -> TokenStream:
-    return TokenStream(
-        segment_id=request.segment_id,
-        token_ids=token_ids,
-        finish_reason=finish_reason,
-        seed=request.seed,
-        attempt=request.attempt,
-        error=error,
-    )
+    return token_stream(request, np.empty(0, dtype=np.int32), "error", error)
