@@ -10,9 +10,9 @@ share is its tail. `orpheus-batch bench` is the same for users.
 import argparse
 import dataclasses
 import json
-import platform
-import subprocess
 from pathlib import Path
+
+from about import about
 
 from orpheus_batch.bench import bench_books
 from orpheus_batch.config import load_config
@@ -25,16 +25,14 @@ def main() -> None:
     parser.add_argument("--config", type=Path)
     args = parser.parse_args()
     report = bench_books(args.books, load_config(args.config))
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    )
     figures = {
         name: round(value, 3) if isinstance(value, float) else value
         for name, value in dataclasses.asdict(report).items()
     }
-    about = {"hardware": platform.processor() or platform.machine(), "commit": commit.stdout.strip()}
     print(
-        json.dumps({"benchmark": "end_to_end", "books": [book.name for book in args.books], **figures, **about})
+        json.dumps(
+            {"benchmark": "end_to_end", "books": [book.name for book in args.books], **figures, **about()}
+        )
     )
 
 

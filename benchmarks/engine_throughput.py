@@ -14,8 +14,6 @@ line is JSON.
 import argparse
 import json
 import os
-import platform
-import subprocess
 import tempfile
 import time
 from collections import defaultdict
@@ -28,6 +26,7 @@ from unittest import mock
 
 import numpy as np
 import torch
+from about import about
 from safetensors.torch import save_file
 
 from orpheus_batch.data import Sampling, TokenRequest
@@ -230,28 +229,13 @@ def main() -> None:
                 print(result)
                 results.append(result)
                 engine.close()
-    print(json.dumps({"benchmark": "engine_throughput", **about(args), "results": results}))
+    print(json.dumps({"benchmark": "engine_throughput", **settings(args), "results": results}))
 
 
-def about(args: argparse.Namespace) -> dict[str, Any]:
+def settings(args: argparse.Namespace) -> dict[str, Any]:
     """Return what a number means nothing without."""
-    cpu = platform.processor()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        names = [
-            line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line
-        ]
-        cpu = names[0] if names else cpu
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=Path(__file__).parent,
-    )
     return {
-        "commit": commit.stdout.strip(),
-        "hardware": cpu if args.device == "cpu" else torch.cuda.get_device_name(args.device),
+        **about(args.device),
         "num_cores": os.cpu_count(),
         "torch": torch.__version__,
         "precision": args.precision,

@@ -14,13 +14,13 @@ The last line is JSON.
 import argparse
 import json
 import random
-import subprocess
 import tempfile
 import time
 from pathlib import Path
 from unittest import mock
 
 import torch
+from about import about
 
 from orpheus_batch.data import Sampling, TokenRequest
 from orpheus_batch.engine.torch import engine as engine_module
@@ -254,16 +254,11 @@ def main() -> None:
             for batch_size in (int(size) for size in args.batch_sizes.split(",")):
                 rows.append(measure(args, folder, batch_size, kv, bandwidth, rate))
                 print(json.dumps(rows[-1]), flush=True)
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    )
-    is_gpu = args.device.startswith("cuda")
     print(
         json.dumps(
             {
                 "benchmark": "orpheus_throughput",
-                "commit": commit.stdout.strip(),
-                "hardware": torch.cuda.get_device_name(args.device) if is_gpu else "cpu",
+                **about(args.device),
                 "torch": torch.__version__,
                 "is_tiny": args.tiny,
                 "weights": "random",

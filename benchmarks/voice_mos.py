@@ -11,8 +11,6 @@ intervals over segments, and that of their difference.
 
 import argparse
 import json
-import platform
-import subprocess
 import sys
 import time
 import types
@@ -20,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from about import about
 from scipy.signal import resample_poly
 from voice_wer import segments
 
@@ -73,10 +72,7 @@ def main() -> None:
         "teacher_mos": interval(scores[:, 1]),
         "difference": interval(scores[:, 0] - scores[:, 1]),
         "predictor": "distillmos 0.9.1",
-        "hardware": platform.processor() or platform.machine(),
-        "commit": subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-        ).stdout.strip(),
+        **about(),
         "wall_s": round(time.monotonic() - started, 1),
     }
     print(json.dumps(result))

@@ -3,7 +3,7 @@
     python training/choose_sampling.py PACK texts.jsonl --temperature 0 --temperature 0.4 --top-p 0.9
 
 Speaks the first texts with every combination through engine and codec (no MP3), has the recogniser of
-`benchmarks/voice_wer.py` write down what it hears, and prints a line of JSON for each combination, best last.
+`benchmarks/hearing.py` write down what it hears, and prints a line of JSON for each combination, best last.
 """
 
 import dataclasses
@@ -13,7 +13,6 @@ import sys
 from pathlib import Path
 
 import click
-import numpy as np
 
 from orpheus_batch.codec.snac import SnacCodec
 from orpheus_batch.data import Boundary, Sampling, Segment
@@ -34,13 +33,12 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 @click.option("--repetition-penalty", type=float, multiple=True, default=(1.0,), show_default=True)
 def main(pack_dir: Path, texts: Path, num: int, **grid: tuple[float, ...]) -> None:
     """Try every combination of sampling settings on TEXTS, lines of {"text"}."""
-    from transformers.models.whisper.english_normalizer import EnglishTextNormalizer
-    from voice_wer import errors, transcribe
+    from hearing import count_errors, to_recogniser, transcribe
 
     pack = load_pack(str(pack_dir.resolve()))
     rows = [json.loads(line) for line in texts.read_text(encoding="utf-8").splitlines()[:num]]
     engine = TorchEngine(pack.language_model_dir, pack.layout)
-    codec, normalize = SnacCodec(pack.codec_dir), EnglishTextNormalizer({})
+    codec = SnacCodec(pack.codec_dir)
     results = []
     for temperature, top_p, penalty in itertools.product(*grid.values()):
         sampling = Sampling(temperature, top_p, penalty)
@@ -63,11 +61,8 @@ def main(pack_dir: Path, texts: Path, num: int, **grid: tuple[float, ...]) -> No
         streams = sorted(engine.generate(builder.request(s) for s in segments), key=lambda s: s.segment_id)
         codes = [pack.layout.to_codes(usable_token_ids(s.token_ids, pack.layout)) for s in streams]
         waveforms = codec.decode(codes, [0] * len(codes))
-        counts = [
-            errors(normalize(row["text"]), normalize(heard))
-            for row, heard in zip(rows, transcribe([to_recogniser(w.samples) for w in waveforms]), strict=True)
-        ]
-        wrong, words = np.array(counts).sum(axis=0)
+        heard = transcribe([to_recogniser(w.samples) for w in waveforms])
+        wrong, words = (counts.sum() for counts in count_errors([row["text"] for row in rows], heard))
         results.append(
             {
                 "temperature": temperature,
@@ -81,13 +76,6 @@ def main(pack_dir: Path, texts: Path, num: int, **grid: tuple[float, ...]) -> No
         click.echo(json.dumps(results[-1]), err=True)
     for result in sorted(results, key=lambda r: -r["wer"]):
         click.echo(json.dumps(result))
-
-
-def to_recogniser(samples: np.ndarray) -> np.ndarray:
-    """Return float32 samples at 24 kHz as int16 at 16 kHz."""
-    from scipy.signal import resample_poly
-
-    return (resample_poly(samples, 2, 3).clip(-1, 1) * 32767).astype(np.int16)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ class Recogniser(Protocol):
         ...
 
 
-class _Moonshine:
+class Moonshine:
     """Moonshine base-en of the package `moonshine_cpp`, weights included."""
 
     name = "Moonshine base"
@@ -31,6 +31,7 @@ class _Moonshine:
         self._model = MoonshineModel(language="en")
 
     def transcribe(self, samples: bytes) -> str:
+        """Return what is heard in int16 mono samples at `RATE_HZ`."""
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "heard.wav"
             with wave.open(str(file), "wb") as out:
@@ -61,7 +62,7 @@ class _FasterWhisper:
 
 def find_recogniser() -> tuple[Recogniser | None, str]:
     """Return the recogniser that is installed, and why there is none where there is none."""
-    for module, kind in (("moonshine_cpp", _Moonshine), ("faster_whisper", _FasterWhisper)):
+    for module, kind in (("moonshine_cpp", Moonshine), ("faster_whisper", _FasterWhisper)):
         if importlib.util.find_spec(module) is not None:
             try:
                 return kind(), ""
