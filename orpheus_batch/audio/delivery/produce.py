@@ -271,3 +271,4 @@ def _move(temporary: Path, path: Path) -> None:
     """Have a file's content reach the disk, and then its name."""
     sync(temporary)
     temporary.replace(path)
+    sync(path.parent)
