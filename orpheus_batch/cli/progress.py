@@ -99,13 +99,16 @@ class Bar(Meter):
 
     def told(self, text: str) -> None:
         """Say it above the bar."""
-        tqdm.write(text, file=sys.stderr)
+        self._say(text)
 
     def book_failed(self, source: str, error: str) -> None:
         """Say so above the bar."""
+        self._say(named(source, error))
+
+    def _say(self, text: str) -> None:
         from tqdm import tqdm
 
-        tqdm.write(named(source, error), file=sys.stderr)
+        tqdm.write(text, file=sys.stderr)
 
     def close(self) -> None:
         """Take the bar off the screen."""

@@ -87,3 +87,15 @@ def test_a_check_that_raises_ends_the_run():
     with pytest.raises(KeyboardInterrupt):
         bar.generated("The Door", 1.0, 1.0)
     bar.close()
+
+
+@pytest.mark.parametrize("kind", [Bar, Lines])
+def test_what_a_run_tells_is_on_stderr(kind, capsys):
+    """In a terminal above the bar, else as a line; a book is named once."""
+    meter = kind(nothing)
+    meter.told("decoding again")
+    meter.book_failed("moby.txt", "can't read moby.txt")
+    meter.book_failed("emma.txt", "no chapters")
+    said = capsys.readouterr()
+    assert ["decoding again", "can't read moby.txt", "emma.txt: no chapters"] == said.err.split("\n")[:3]
+    assert "" == said.out
