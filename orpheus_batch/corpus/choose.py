@@ -20,8 +20,6 @@ from orpheus_batch.text.normalize import end_with_stop, normalize
 from orpheus_batch.text.segment import segment_id, segment_limits
 from orpheus_batch.voices import ModelPack
 
-SPLITS = ("train", "validation", "test")
-
 _NO_WORD = re.compile(r"[\W_]+")
 
 

@@ -1,6 +1,5 @@
 """A corpus in the ledger: items of one segment each, and the shards that they were sealed in, once."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -86,10 +85,3 @@ class CorpusLedger(ItemLedger):
             (width,),
         )
         return [(index * width, num) for index, num in rows]
-
-    def set_report(self, source: int, report: dict[str, Any]) -> None:
-        """Replace what is known of what a source left out."""
-        with self._database.transaction():
-            self._database.execute(
-                "UPDATE sources SET report = ? WHERE key = ?", (json.dumps(report, sort_keys=True), source)
-            )

@@ -18,7 +18,6 @@ from orpheus_batch.errors import DeliveryError, InputError
 from orpheus_batch.units import format_duration, format_timecode
 
 AUDIO_SUFFIXES = (".mp3", ".flac", ".m4b", ".m4a", ".opus", ".ogg", ".wav")
-SYNTHETIC_MARK = "synthetic_speech"
 
 _CODECS = {"mp3": ("mp3",), "m4b": ("aac",), "flac": ("flac",), "opus": ("opus",)}
 _SLACK_DB = 0.05
