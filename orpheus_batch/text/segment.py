@@ -7,28 +7,21 @@ an edit changes the segments around it and no others.
 
 import dataclasses
 import hashlib
-import itertools
 import json
-import re
-from bisect import bisect_right
 from collections.abc import Sequence
 
 from orpheus_batch.config import PauseConfig
 from orpheus_batch.data import Book, Boundary, Chapter, ChapterPlan, Sampling, Segment, Sentence, SkippedSpan
 from orpheus_batch.errors import ConfigError, CoverageError
-from orpheus_batch.text.clauses import cut_points
-from orpheus_batch.text.normalize import end_with_comma, end_with_stop, normalize
 from orpheus_batch.text.paragraphs import SCENE_BREAK
 from orpheus_batch.text.split import SentenceSplitter
+from orpheus_batch.text.utterance import source_offsets, spoken_parts
 from orpheus_batch.voices import ModelPack
 
 SEGMENT_FORMAT_VERSION = 1
 """part of every segment id: raised when the same fields would be spoken differently"""
 JOIN_ROUNDS = 3
 """how often short pieces look for a neighbour; bounds how far an edit reaches"""
-_MAX_MARKUP_CHARS = 3_000
-"""longest stretch of markup between two characters of a sentence"""
-_WORD = re.compile(r"\S+")
 MIN_MAX_CHARS = 20
 """a limit below this would cut inside clauses of three words"""
 
@@ -207,8 +200,8 @@ def _speak(sentence: Sentence, source: str, pack: ModelPack, max_chars: int, hea
     if sentence.skip_reason:
         return [_Piece("", sentence.start, sentence.end, sentence.boundary, sentence.skip_reason)]
     pieces: list[_Piece] = []
-    parts = _spoken_parts(sentence.text, pack, max_chars, heading)
-    offsets = _source_offsets(source, sentence.text, [first for first, _ in parts[1:]])
+    parts = spoken_parts(sentence.text, pack, max_chars, heading)
+    offsets = source_offsets(source, sentence.text, [first for first, _ in parts[1:]])
     starts = [sentence.start, *(sentence.start + offset for offset in offsets), sentence.end]
     for number, (_, spoken) in enumerate(parts):
         last = number == len(parts) - 1
@@ -220,92 +213,6 @@ def _speak(sentence: Sentence, source: str, pack: ModelPack, max_chars: int, hea
             _Piece("" if reason else spoken, starts[number], starts[number + 1], boundary, reason, heading)
         )
     return pieces
-
-
-def _spoken_parts(text: str, pack: ModelPack, max_chars: int, heading: bool) -> list[tuple[int, str]]:
-    """Cut ``text`` until every part is spoken in ``max_chars`` characters, or is one word.
-
-    Returns:
-        Where each part begins, and its spoken form, with punctuation at its end.
-    """
-    parts = []
-    stack = [(0, len(text))]
-    while stack:
-        first, last = stack.pop()
-        part = text[first:last]
-        spoken = normalize(part, alphabet=pack.alphabet, tags=pack.tags, heading=heading)
-        spoken = end_with_stop(spoken) if last == len(text) else end_with_comma(spoken)
-        if len(spoken) > max_chars:
-            size = len(part.strip())
-            cuts = cut_points(part, max(1, min((max_chars - 1) * size // len(spoken), size - 1)))
-            if cuts:
-                bounds = [first, *(first + cut for cut in cuts), last]
-                stack += reversed(list(itertools.pairwise(bounds)))
-                continue
-        parts.append((first, spoken))
-    return parts
-
-
-def _source_offsets(source: str, text: str, positions: Sequence[int]) -> list[int]:
-    """Find in the source where characters of the clean text came from.
-
-    The clean text is the source with characters left out and commas put in at verse ends, so one walk through
-    both finds the places.
-
-    Args:
-        source: The sentence's span.
-        text: The sentence's clean text.
-        positions: Offsets into ``text``, ascending.
-
-    Returns:
-        Offsets into ``source``, strictly ascending, above 0 and below its length.
-    """
-    if not positions:
-        return []
-    words = list(_WORD.finditer(text))
-    source_words = list(_WORD.finditer(source))
-    if [word.group() for word in words] == [word.group() for word in source_words]:
-        offsets = _offsets_by_word(words, source_words, positions)
-    else:
-        offsets = _offsets_by_character(source, text, positions)
-    bounds = [0, *offsets, len(source)]
-    if any(a >= b for a, b in itertools.pairwise(bounds)):
-        return [round(position * len(source) / len(text)) for position in positions]
-    return offsets
-
-
-def _offsets_by_word(
-    words: Sequence[re.Match[str]], source_words: Sequence[re.Match[str]], positions: Sequence[int]
-) -> list[int]:
-    """Map positions where clean text and source hold the same words, whatever the blanks between them."""
-    starts = [word.start() for word in words]
-    offsets = []
-    for position in positions:
-        index = bisect_right(starts, position) - 1
-        offsets.append(source_words[index].start() + position - starts[index])
-    return offsets
-
-
-def _offsets_by_character(source: str, text: str, positions: Sequence[int]) -> list[int]:
-    """Map positions by one walk through both, over markup that only the source has."""
-    offsets = []
-    wanted = iter(positions)
-    target = next(wanted)
-    place = 0
-    for position, character in enumerate(text):
-        found = place
-        if not character.isspace():
-            while found < len(source) and source[found].isspace():
-                found += 1
-            if source[found : found + 1] != character:
-                hit = -1 if character == "," else source.find(character, found, found + _MAX_MARKUP_CHARS)
-                found = hit if hit >= 0 else place
-        while position >= target:
-            offsets.append(found)
-            target = next(wanted, len(text) + 1)
-        if not character.isspace() and source[found : found + 1] == character:
-            place = found + 1
-    return offsets
 
 
 def _join_short(pieces: Sequence[_Piece], min_chars: int, max_chars: int) -> list[_Piece]:

@@ -1,0 +1,103 @@
+"""A sentence as it is spoken: in one part, or cut at clauses where it is too long for the model.
+
+Knows where each part comes from in the source; nothing of joining, voices or pauses.
+"""
+
+import itertools
+import re
+from bisect import bisect_right
+from collections.abc import Sequence
+
+from orpheus_batch.text.clauses import cut_points
+from orpheus_batch.text.normalize import end_with_comma, end_with_stop, normalize
+from orpheus_batch.voices import ModelPack
+
+_MAX_MARKUP_CHARS = 3_000
+"""longest stretch of markup between two characters of a sentence"""
+_WORD = re.compile(r"\S+")
+
+
+def spoken_parts(text: str, pack: ModelPack, max_chars: int, heading: bool) -> list[tuple[int, str]]:
+    """Cut ``text`` until every part is spoken in ``max_chars`` characters, or is one word.
+
+    Returns:
+        Where each part begins, and its spoken form, with punctuation at its end.
+    """
+    parts = []
+    stack = [(0, len(text))]
+    while stack:
+        first, last = stack.pop()
+        part = text[first:last]
+        spoken = normalize(part, alphabet=pack.alphabet, tags=pack.tags, heading=heading)
+        spoken = end_with_stop(spoken) if last == len(text) else end_with_comma(spoken)
+        if len(spoken) > max_chars:
+            size = len(part.strip())
+            cuts = cut_points(part, max(1, min((max_chars - 1) * size // len(spoken), size - 1)))
+            if cuts:
+                bounds = [first, *(first + cut for cut in cuts), last]
+                stack += reversed(list(itertools.pairwise(bounds)))
+                continue
+        parts.append((first, spoken))
+    return parts
+
+
+def source_offsets(source: str, text: str, positions: Sequence[int]) -> list[int]:
+    """Find in the source where characters of the clean text came from.
+
+    The clean text is the source with characters left out and commas put in at verse ends, so one walk through
+    both finds the places.
+
+    Args:
+        source: The sentence's span.
+        text: The sentence's clean text.
+        positions: Offsets into ``text``, ascending.
+
+    Returns:
+        Offsets into ``source``, strictly ascending, above 0 and below its length.
+    """
+    if not positions:
+        return []
+    words = list(_WORD.finditer(text))
+    source_words = list(_WORD.finditer(source))
+    if [word.group() for word in words] == [word.group() for word in source_words]:
+        offsets = _offsets_by_word(words, source_words, positions)
+    else:
+        offsets = _offsets_by_character(source, text, positions)
+    bounds = [0, *offsets, len(source)]
+    if any(a >= b for a, b in itertools.pairwise(bounds)):
+        return [round(position * len(source) / len(text)) for position in positions]
+    return offsets
+
+
+def _offsets_by_word(
+    words: Sequence[re.Match[str]], source_words: Sequence[re.Match[str]], positions: Sequence[int]
+) -> list[int]:
+    """Map positions where clean text and source hold the same words, whatever the blanks between them."""
+    starts = [word.start() for word in words]
+    offsets = []
+    for position in positions:
+        index = bisect_right(starts, position) - 1
+        offsets.append(source_words[index].start() + position - starts[index])
+    return offsets
+
+
+def _offsets_by_character(source: str, text: str, positions: Sequence[int]) -> list[int]:
+    """Map positions by one walk through both, over markup that only the source has."""
+    offsets = []
+    wanted = iter(positions)
+    target = next(wanted)
+    place = 0
+    for position, character in enumerate(text):
+        found = place
+        if not character.isspace():
+            while found < len(source) and source[found].isspace():
+                found += 1
+            if source[found : found + 1] != character:
+                hit = -1 if character == "," else source.find(character, found, found + _MAX_MARKUP_CHARS)
+                found = hit if hit >= 0 else place
+        while position >= target:
+            offsets.append(found)
+            target = next(wanted, len(text) + 1)
+        if not character.isspace() and source[found : found + 1] == character:
+            place = found + 1
+    return offsets
