@@ -103,6 +103,10 @@ class Sentence:
     """what follows it"""
     skip_reason: str = ""
     """non-empty where it is not read: "scene break", "no pronounceable characters", …"""
+    pause_s: float | None = None
+    """silence that a mark asks for instead of what would follow the words before it; only where it is skipped"""
+    voice: str = ""
+    """of whoever speaks it; empty: the chapter's"""
 
 
 @dataclass(frozen=True, slots=True)

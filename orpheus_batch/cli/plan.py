@@ -11,10 +11,10 @@ from orpheus_batch.cli import options
 from orpheus_batch.units import format_bytes, format_duration
 
 if TYPE_CHECKING:
-    from orpheus_batch.pipeline.preview import BookPreview, OddSegment, Preview
+    from orpheus_batch.pipeline.preview import BookPreview, MarkPreview, OddSegment, Preview
 
 SHOWN = 5
-"""odd segments named before "and N more" """
+"""odd segments and marks named before "and N more" """
 
 
 class _Price(click.ParamType):
@@ -95,12 +95,22 @@ def _show(book: "BookPreview", *, quiet: bool) -> None:
             )
         if book.handled:
             click.echo("  found: " + ", ".join(f"{what} ({count:,})" for what, count in book.handled))
+        _show_marks(book.marks)
         _show_odd(f"longer than the voice speaks well: {len(book.too_long):,}", book.too_long)
         _show_odd(f"shorter than the voice speaks well: {len(book.too_short):,}", book.too_short)
     click.echo(
         f"  {len(book.chapters):,} chapters, {book.num_segments:,} segments, "
         f"about {format_duration(book.audio_s)}"
     )
+
+
+def _show_marks(marks: "tuple[MarkPreview, ...]") -> None:
+    if marks:
+        click.echo(f"  pauses and emotion tags to look at: {len(marks):,}")
+    for mark in marks[:SHOWN]:
+        click.echo(f"    {mark.chapter_title}: {mark.mark} in “{mark.context}”: {mark.reason}; {mark.advice}")
+    if len(marks) > SHOWN:
+        click.echo(f"    and {len(marks) - SHOWN:,} more; --json has them all")
 
 
 def _show_odd(heading: str, odd: "tuple[OddSegment, ...]") -> None:

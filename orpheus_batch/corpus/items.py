@@ -26,7 +26,7 @@ MAX_TEXT_CHARS = 10_000
 """ten minutes of speech: more in one row is a book, or a quotation mark left open"""
 MAX_NAME_BYTES = 200
 MAX_SEED = 1 << 62
-ITEM_VERSION = 1
+ITEM_VERSION = 2
 """part of every row's digest: raised when the same row would be planned differently"""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")

@@ -5,6 +5,7 @@ No model is loaded here; the language model is known by its fingerprint alone.
 
 import dataclasses
 import hashlib
+import logging
 import re
 import shutil
 from collections.abc import Iterable, Iterator
@@ -17,10 +18,13 @@ from orpheus_batch.data import Book, ChapterPlan, Segment
 from orpheus_batch.errors import InputError, LedgerError
 from orpheus_batch.ledger.records import PendingSegment
 from orpheus_batch.ledger.store import LEDGER_NAME, Ledger
+from orpheus_batch.text.marks import REPORTED
 from orpheus_batch.text.reader import read_book
 from orpheus_batch.text.segment import plan_book, segment_id
 from orpheus_batch.units import TOKENS_PER_SECOND, format_bytes
 from orpheus_batch.voices import ModelPack
+
+logger = logging.getLogger(__name__)
 
 BOOK_SUFFIXES = (".txt", ".md", ".markdown", ".epub")
 """what is taken from a folder; a file named by itself may end as it likes"""
@@ -161,6 +165,13 @@ def record_plan(
         diff = ledger.record_plan(book, plans, config.to_dict(), model)
         ledger.apply_max_attempts(config.quality.max_attempts)
         pending = [predicted_s(pack, item.segment.text) for item in pending_segments(ledger)]
+    unheard = sum(span.reason in REPORTED for plan in plans for span in plan.skipped)
+    if unheard:
+        logger.warning(
+            "%s: %d pauses or emotion tags are not heard as they are written; `orpheus-batch plan` lists them",
+            source,
+            unheard,
+        )
     return PlannedBook(
         source=source,
         folder=folder,

@@ -14,12 +14,15 @@ from orpheus_batch.data import Book, ChapterPlan, Segment
 from orpheus_batch.errors import ConfigError, InputError
 from orpheus_batch.pipeline.books import find_sources, load_book, make_plan, needed_bytes, predicted_s
 from orpheus_batch.pipeline.models import pack_of
+from orpheus_batch.text.marks import REPORTED, advice
 from orpheus_batch.text.segment import segment_limits
 from orpheus_batch.voices import ModelPack
 
 NO_MODEL = "preview"
 """stands for the model's fingerprint: segment ids of a preview are nobody's"""
 EXAMPLE_CHARS = 60
+CONTEXT_CHARS = 30
+"""shown on each side of a mark"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,19 @@ class OddSegment:
 
 
 @dataclass(frozen=True, slots=True)
+class MarkPreview:
+    """A pause or an emotion tag that is not heard as its author meant it."""
+
+    chapter_title: str
+    mark: str
+    """as the book has it"""
+    context: str
+    """what stands around it, on one line"""
+    reason: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
 class BookPreview:
     """One book as it would be rendered; with an error and nothing else where it can't be."""
 
@@ -67,6 +83,8 @@ class BookPreview:
     language: str = ""
     handled: tuple[tuple[str, int], ...] = ()
     """what a marked-up book holds beside plain paragraphs, and how often"""
+    marks: tuple[MarkPreview, ...] = ()
+    """pauses and emotion tags to look at"""
     error: str = ""
 
     @property
@@ -145,6 +163,7 @@ def _preview(source: Path, config: Config, pack: ModelPack, limits: tuple[int, i
         skipped=_skipped(book, plans),
         language=book.language,
         handled=book.handled,
+        marks=_marks(book, plans, pack),
         too_short=tuple(_odd(p, s) for p, s in segments if len(s.text) < limits[0]),
         too_long=tuple(_odd(p, s) for p, s in segments if len(s.text) > limits[1]),
     )
@@ -161,6 +180,22 @@ def _chapter(plan: ChapterPlan, pack: ModelPack) -> ChapterPreview:
 
 def _odd(plan: ChapterPlan, segment: Segment) -> OddSegment:
     return OddSegment(plan.title, len(segment.text), segment.text)
+
+
+def _marks(book: Book, plans: Sequence[ChapterPlan], pack: ModelPack) -> tuple[MarkPreview, ...]:
+    """Return the marks that `orpheus_batch.text.marks` left out against their author's wish, in order."""
+    found = []
+    for chapter, plan in zip(book.chapters, plans, strict=True):
+        for span in plan.skipped:
+            if span.reason not in REPORTED:
+                continue
+            start, end = span.start - chapter.source_start, span.end - chapter.source_start
+            mark = " ".join(chapter.text[start:end].split())
+            around = chapter.text[max(0, start - CONTEXT_CHARS) : end + CONTEXT_CHARS]
+            found.append(
+                MarkPreview(plan.title, mark, " ".join(around.split()), span.reason, advice(mark, pack.tags))
+            )
+    return tuple(found)
 
 
 def _skipped(book: Book, plans: Sequence[ChapterPlan]) -> tuple[SkippedPreview, ...]:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from orpheus_batch.config import PauseConfig
 from orpheus_batch.data import Book, Boundary, Chapter, ChapterPlan, Sampling, Segment, Sentence, SkippedSpan
 from orpheus_batch.errors import ConfigError, CoverageError
+from orpheus_batch.text.marks import EARLY_PAUSE, LONG_PAUSE, MAX_PAUSE_S, cut_marks
 from orpheus_batch.text.paragraphs import SCENE_BREAK
 from orpheus_batch.text.split import SentenceSplitter
 from orpheus_batch.text.utterance import source_offsets, spoken_parts
@@ -38,6 +39,9 @@ class _Piece:
     skip_reason: str = ""
     fixed: bool = False
     """a heading: joined with nothing"""
+    pause_s: float | None = None
+    """silence that it asks for after what is before it"""
+    voice: str = ""
 
 
 def segment_id(text: str, voice: str, model_fingerprint: str, sampling: Sampling, seed: int) -> str:
@@ -73,9 +77,9 @@ def plan_chapter(
 
     Args:
         chapter: Where the sentences come from.
-        sentences: They tile the chapter.
+        sentences: They tile the chapter; marks (`orpheus_batch.text.marks`) are cut out of them here.
         pack: Its alphabet, tags, limits and sampling.
-        voice: One of the pack's.
+        voice: One of the pack's, of sentences that name none.
         model_fingerprint: See `segment_id`.
         pauses: Silence after each kind of boundary.
         seed: Of every first take.
@@ -92,7 +96,7 @@ def plan_chapter(
     pack.voice(voice)
     pieces: list[_Piece] = []
     paragraph: list[_Piece] = []
-    for sentence in sentences:
+    for sentence in cut_marks(chapter, sentences, pack.tags):
         source = chapter.text[sentence.start - chapter.source_start : sentence.end - chapter.source_start]
         titles = (
             sentence.boundary is Boundary.HEADING
@@ -198,9 +202,11 @@ def _speak(sentence: Sentence, source: str, pack: ModelPack, max_chars: int, hea
         heading: It is one.
     """
     if sentence.skip_reason:
-        return [_Piece("", sentence.start, sentence.end, sentence.boundary, sentence.skip_reason)]
+        place = (sentence.start, sentence.end, sentence.boundary, sentence.skip_reason)
+        return [_Piece("", *place, pause_s=sentence.pause_s)]
     pieces: list[_Piece] = []
-    parts = spoken_parts(sentence.text, pack, max_chars, heading)
+    goes_on = sentence.boundary is Boundary.CLAUSE
+    parts = spoken_parts(sentence.text, pack, max_chars, heading, goes_on)
     offsets = source_offsets(source, sentence.text, [first for first, _ in parts[1:]])
     starts = [sentence.start, *(sentence.start + offset for offset in offsets), sentence.end]
     for number, (_, spoken) in enumerate(parts):
@@ -209,9 +215,8 @@ def _speak(sentence: Sentence, source: str, pack: ModelPack, max_chars: int, hea
         reason = "" if spoken else "no pronounceable characters"
         if len(spoken) > max_chars:
             reason = f"a word longer than {max_chars} characters"
-        pieces.append(
-            _Piece("" if reason else spoken, starts[number], starts[number + 1], boundary, reason, heading)
-        )
+        place = (starts[number], starts[number + 1], boundary, reason, heading)
+        pieces.append(_Piece("" if reason else spoken, *place, voice=sentence.voice))
     return pieces
 
 
@@ -254,6 +259,7 @@ def _wish(pieces: Sequence[_Piece], index: int, min_chars: int, max_chars: int) 
         if 0 <= neighbour < len(pieces)
         and not pieces[neighbour].skip_reason
         and not pieces[neighbour].fixed
+        and pieces[neighbour].voice == piece.voice
         and len(pieces[neighbour].text) + 1 + len(piece.text) <= max_chars
     ]
     return min(fits, key=lambda neighbour: (len(pieces[neighbour].text), neighbour), default=None)
@@ -268,7 +274,7 @@ def _number(
     pauses: PauseConfig,
     seed: int,
 ) -> ChapterPlan:
-    """Give spoken pieces their ids and pauses, and collect the others."""
+    """Give spoken pieces their ids, voices and pauses, and collect the others."""
     silence = {
         Boundary.CLAUSE: pauses.clause_s,
         Boundary.SENTENCE: pauses.sentence_s,
@@ -279,24 +285,34 @@ def _number(
     last_spoken = max((i for i, piece in enumerate(pieces) if not piece.skip_reason), default=-1)
     segments: list[Segment] = []
     skipped: list[SkippedSpan] = []
+    marked_s = 0.0
     for index, piece in enumerate(pieces):
         if piece.skip_reason:
-            if skipped and skipped[-1].end == piece.start and skipped[-1].reason == piece.skip_reason:
+            reason = piece.skip_reason
+            if piece.pause_s is not None and not segments:
+                reason = EARLY_PAUSE
+            elif piece.pause_s is not None:
+                reason = LONG_PAUSE if marked_s + piece.pause_s > MAX_PAUSE_S else reason
+                marked_s = min(marked_s + piece.pause_s, MAX_PAUSE_S)
+                segments[-1] = dataclasses.replace(segments[-1], pause_after_s=marked_s)
+            if skipped and skipped[-1].end == piece.start and skipped[-1].reason == reason:
                 skipped[-1] = dataclasses.replace(skipped[-1], end=piece.end)
             else:
-                skipped.append(SkippedSpan(piece.start, piece.end, piece.skip_reason))
+                skipped.append(SkippedSpan(piece.start, piece.end, reason))
             continue
+        marked_s = 0.0
         boundary = Boundary.CHAPTER if index == last_spoken else piece.boundary
         pause_s = silence[boundary]
         if index + 1 < len(pieces) and pieces[index + 1].skip_reason == SCENE_BREAK:
             pause_s = max(pause_s, pauses.heading_s)
+        speaks = piece.voice or voice
         segments.append(
             Segment(
-                segment_id=segment_id(piece.text, voice, model_fingerprint, pack.sampling, seed),
+                segment_id=segment_id(piece.text, speaks, model_fingerprint, pack.sampling, seed),
                 chapter_index=chapter.index,
                 index=len(segments),
                 text=piece.text,
-                voice=voice,
+                voice=speaks,
                 boundary=boundary,
                 pause_after_s=pause_s,
                 start=piece.start,

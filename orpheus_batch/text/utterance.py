@@ -17,8 +17,17 @@ _MAX_MARKUP_CHARS = 3_000
 _WORD = re.compile(r"\S+")
 
 
-def spoken_parts(text: str, pack: ModelPack, max_chars: int, heading: bool) -> list[tuple[int, str]]:
+def spoken_parts(
+    text: str, pack: ModelPack, max_chars: int, heading: bool, goes_on: bool = False
+) -> list[tuple[int, str]]:
     """Cut ``text`` until every part is spoken in ``max_chars`` characters, or is one word.
+
+    Args:
+        text: A sentence, or a part of one.
+        pack: Its alphabet and tags.
+        max_chars: Of a spoken part.
+        heading: It is one.
+        goes_on: The sentence does not end with it: a comma ends the last part, where nothing else does.
 
     Returns:
         Where each part begins, and its spoken form, with punctuation at its end.
@@ -29,7 +38,8 @@ def spoken_parts(text: str, pack: ModelPack, max_chars: int, heading: bool) -> l
         first, last = stack.pop()
         part = text[first:last]
         spoken = normalize(part, alphabet=pack.alphabet, tags=pack.tags, heading=heading)
-        spoken = end_with_stop(spoken) if last == len(text) else end_with_comma(spoken)
+        ends = last == len(text) and not goes_on
+        spoken = end_with_stop(spoken) if ends else end_with_comma(spoken)
         if len(spoken) > max_chars:
             size = len(part.strip())
             cuts = cut_points(part, max(1, min((max_chars - 1) * size // len(spoken), size - 1)))

@@ -69,6 +69,7 @@ PIECES = [
         "<b>",
         "&",
     ),
+    *("[pause 1.5s]", "[pause]", "[pause 2", "<giggle>", "[pause 99s]"),
     *("5", "£3.50", "XIV", "FBI", "é", "漢字。", "\u00ad", "\u200b", "\x01", "\t", "😀", "Title: X", "x"),
     "*** START OF THE PROJECT GUTENBERG EBOOK X ***",
     "*** END OF THE PROJECT GUTENBERG EBOOK X ***",
