@@ -142,6 +142,8 @@ class TextConfig:
     """chapters to leave out, by title, number or range"""
     notes: Literal["skip", "inline"] = "skip"
     """footnotes of EPUB and HTML: left out, or read after the paragraph of their marker"""
+    lexicon: tuple[str, ...] = ()
+    """YAML or CSV files of words and what to say for them"""
     min_chars: int | None = None
     max_chars: int | None = None
 

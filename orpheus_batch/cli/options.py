@@ -67,6 +67,14 @@ model_options = compose(
     click.option("--codec-dir", "model__codec_dir", metavar="DIR", help="SNAC's folder, if not in the pack."),
 )
 
+lexicon_option = click.option(
+    "--lexicon",
+    "text__lexicon",
+    multiple=True,
+    metavar="FILE",
+    help="YAML or CSV of words and what to say for them. Repeatable; a later file goes before an earlier one.",
+)
+
 text_options = compose(
     click.option("--voice", metavar="NAME", help="See `orpheus-batch voices`.  [default: the pack's]"),
     click.option("--title", "text__title", help="Of a single book, instead of what its header says."),
@@ -98,6 +106,7 @@ text_options = compose(
         type=click.Choice(["skip", "inline"]),
         help="Footnotes of EPUB and HTML: left out, or read after their paragraph.  [default: skip]",
     ),
+    lexicon_option,
 )
 
 engine_options = compose(

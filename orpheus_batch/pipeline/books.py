@@ -18,9 +18,11 @@ from orpheus_batch.data import Book, ChapterPlan, Segment
 from orpheus_batch.errors import InputError, LedgerError
 from orpheus_batch.ledger.records import PendingSegment
 from orpheus_batch.ledger.store import LEDGER_NAME, Ledger
+from orpheus_batch.text.lexicon import Lexicon
+from orpheus_batch.text.lexicon_file import load_lexicon
 from orpheus_batch.text.marks import REPORTED
 from orpheus_batch.text.reader import read_book
-from orpheus_batch.text.segment import plan_book, segment_id
+from orpheus_batch.text.segment import plan_book, segment_id, segment_limits
 from orpheus_batch.units import TOKENS_PER_SECOND, format_bytes
 from orpheus_batch.voices import ModelPack
 
@@ -98,6 +100,17 @@ def load_book(source: Path, config: Config) -> Book:
     )
 
 
+def lexicon_of(config: Config, pack: ModelPack) -> Lexicon:
+    """Read the lexicons of a configuration.
+
+    Raises:
+        ConfigError: One can't be read, or says what the voice can't.
+    """
+    lexicon = load_lexicon(config.text.lexicon)
+    lexicon.check(pack, segment_limits(pack, config.text.min_chars, config.text.max_chars)[1])
+    return lexicon
+
+
 def make_plan(
     book: Book, pack: ModelPack, config: Config, model_fingerprint: str, respelled: dict[str, str] | None = None
 ) -> list[ChapterPlan]:
@@ -112,7 +125,9 @@ def make_plan(
 
     Raises:
         InputError: Nothing of the book can be spoken.
+        ConfigError: A lexicon can't be read, or says what the voice can't.
     """
+    lexicon = lexicon_of(config, pack)
     plans = plan_book(
         book,
         pack=pack,
@@ -122,6 +137,7 @@ def make_plan(
         seed=config.seed,
         min_chars=config.text.min_chars,
         max_chars=config.text.max_chars,
+        lexicon=lexicon,
     )
     if not any(plan.segments for plan in plans):
         raise InputError(f"{book.source_path}: nothing in it can be spoken; `orpheus-batch plan` says why")

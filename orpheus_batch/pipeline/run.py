@@ -15,7 +15,14 @@ from orpheus_batch.audio.ffmpeg import find_ffmpeg
 from orpheus_batch.config import Config
 from orpheus_batch.errors import ConfigError, LedgerError
 from orpheus_batch.pipeline.book_run import BookRun
-from orpheus_batch.pipeline.books import PlannedBook, Shelf, check_disk, find_sources, record_plan
+from orpheus_batch.pipeline.books import (
+    PlannedBook,
+    Shelf,
+    check_disk,
+    find_sources,
+    lexicon_of,
+    record_plan,
+)
 from orpheus_batch.pipeline.encoders import Encoders, default_num_processes
 from orpheus_batch.pipeline.generate import Queue, run_blocks
 from orpheus_batch.pipeline.models import Factories, Models, is_pack_folder, pack_of
@@ -47,7 +54,7 @@ def render_books(
         What was done. A book that could not be done is in it, with the reason.
 
     Raises:
-        ConfigError: The pack, an option or the model's folder is wrong.
+        ConfigError: The pack, an option, a lexicon or the model's folder is wrong.
         InputError: A folder among ``paths`` holds no book.
         LedgerError: The disk can't hold what is to be made.
         EngineError: The language model can't be loaded or can't go on.
@@ -62,7 +69,9 @@ def render_books(
     find_ffmpeg()
     cover = read_cover(Path(config.audio.cover)) if config.audio.cover else None
     progress = progress or Progress()
-    models = Models(pack_of(config), config, factories or Factories(), progress)
+    pack = pack_of(config)
+    lexicon_of(config, pack)  # a mistake in it is told before a long run, not in it
+    models = Models(pack, config, factories or Factories(), progress)
     num_processes = config.audio.encoder_processes or default_num_processes()
     started = time.monotonic()
     try:
@@ -211,4 +220,7 @@ def _with_absolute_paths(config: Config) -> Config:
         codec_dir=absolute(config.model.codec_dir),
     )
     audio = dataclasses.replace(config.audio, cover=absolute(config.audio.cover))
-    return dataclasses.replace(config, model=model, audio=audio)
+    text = dataclasses.replace(
+        config.text, lexicon=tuple(str(Path(p).expanduser().resolve()) for p in config.text.lexicon)
+    )
+    return dataclasses.replace(config, model=model, audio=audio, text=text)

@@ -4,9 +4,11 @@ For people and proofs: the changes, put into the text at their spans, give exact
 """
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
+from orpheus_batch.text.lexicon import Respelling, respell
 from orpheus_batch.text.normalize import normalize
 
 _TOKEN = re.compile(r"[^\W\d_]+|\d+|\s+|.", re.DOTALL)
@@ -49,6 +51,17 @@ class _Origins:
             self.touched.append((rule, low, high))
         self.spans = spans
 
+    def respell(self, found: Sequence[Respelling]) -> None:
+        """Follow a lexicon, whose finds say where they stand."""
+        spans: list[tuple[int, int, bool]] = []
+        position = 0
+        for find in found:
+            spans += self.spans[position : find.start]
+            spans += [(find.start, find.end, False)] * len(find.spoken)
+            self.touched.append((f"lexicon ({find.entry.place})", find.start, find.end))
+            position = find.end
+        self.spans = spans + self.spans[position:]
+
     def _extent(self, covered: list[tuple[int, int, bool]], position: int) -> tuple[int, int]:
         if covered:
             return min(span[0] for span in covered), max(span[1] for span in covered)
@@ -57,7 +70,13 @@ class _Origins:
 
 
 def explain(
-    text: str, *, alphabet: str | None, tags: tuple[str, ...], heading: bool = False
+    text: str,
+    *,
+    alphabet: str | None,
+    tags: tuple[str, ...],
+    heading: bool = False,
+    found: Sequence[Respelling] = (),
+    finish: Callable[[str], str] | None = None,
 ) -> tuple[str, list[Change]]:
     """Return what is spoken, and how it came about.
 
@@ -66,13 +85,20 @@ def explain(
         alphabet: As for `normalize`.
         tags: As for `normalize`.
         heading: As for `normalize`.
+        found: What a lexicon respells in it, before all else.
+        finish: What puts the last punctuation to it, after all else.
 
     Returns:
         The spoken form, and changes whose spans ascend without overlap; everything between them is spoken as it
         is written.
     """
     origins = _Origins(text)
-    spoken = normalize(text, alphabet=alphabet, tags=tags, heading=heading, trace=origins.trace)
+    origins.respell(found)
+    written = respell(text, found)
+    spoken = normalize(written, alphabet=alphabet, tags=tags, heading=heading, trace=origins.trace)
+    if finish is not None and (finished := finish(spoken)) != spoken:
+        origins.trace("last mark", spoken, finished)
+        spoken = finished
     spans = origins.spans if spoken else []
     changes = []
     source = place = 0

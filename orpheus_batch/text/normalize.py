@@ -23,7 +23,7 @@ from orpheus_batch.text.romans import read_romans
 EMOTION_TAGS = ("<laugh>", "<chuckle>", "<sigh>", "<cough>", "<sniffle>", "<groan>", "<yawn>", "<gasp>")
 """Orpheus's tags; a pack without them drops them. Source: the model's card."""
 
-_FOLDED = {
+FOLDED_CHARACTERS = {
     **dict.fromkeys("‘’‚‛′‵ʼ＇`´", "'"),
     **dict.fromkeys("“”„‟″‶«»「」『』＂", '"'),
     **dict.fromkeys("\t\n\v\f\r\u0085\u00a0\u1680\u202f\u205f\u3000\u2028\u2029", " "),
@@ -82,7 +82,7 @@ _SYMBOLS = {
     **{"∞": " infinity ", "‰": " per mille ", "→": " to ", "₹": " rupees ", "µ": " micro ", "π": " pi "},
 }
 
-_INVISIBLE = re.compile(
+INVISIBLE = re.compile(
     "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]+"
 )
 _RUN_OF_MARKS = re.compile(r"([^\w\s])\1{3,}")
@@ -142,7 +142,7 @@ def normalize(
         Characters of ``alphabet``, and ``tags``, alone; empty where nothing can be pronounced.
     """
     steps = _Steps(text, trace)
-    steps.to("typography", _INVISIBLE.sub("", unicodedata.normalize("NFC", text)).translate(_folded()))
+    steps.to("typography", INVISIBLE.sub("", unicodedata.normalize("NFC", text)).translate(_folded()))
     text = steps.to("tidying", _RUN_OF_MARKS.sub(r"\1\1\1", steps.text))
     if "<" not in text and ">" not in text:
         spoken = _spoken(text, alphabet, heading, trace)
@@ -320,7 +320,7 @@ def _characters(alphabet: str) -> frozenset[str]:
 
 @lru_cache(maxsize=1)
 def _folded() -> dict[int, str]:
-    return str.maketrans(_FOLDED)
+    return str.maketrans(FOLDED_CHARACTERS)
 
 
 @lru_cache(maxsize=1)

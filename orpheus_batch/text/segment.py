@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from orpheus_batch.config import PauseConfig
 from orpheus_batch.data import Book, Boundary, Chapter, ChapterPlan, Sampling, Segment, Sentence, SkippedSpan
 from orpheus_batch.errors import ConfigError, CoverageError
+from orpheus_batch.text.lexicon import Lexicon, Respeller
 from orpheus_batch.text.marks import EARLY_PAUSE, LONG_PAUSE, MAX_PAUSE_S, cut_marks
 from orpheus_batch.text.paragraphs import SCENE_BREAK
 from orpheus_batch.text.split import SentenceSplitter
@@ -72,6 +73,7 @@ def plan_chapter(
     seed: int = 0,
     min_chars: int | None = None,
     max_chars: int | None = None,
+    lexicon: Lexicon | None = None,
 ) -> ChapterPlan:
     """Turn a chapter's sentences into segments.
 
@@ -85,6 +87,7 @@ def plan_chapter(
         seed: Of every first take.
         min_chars: Shorter pieces are joined; None: the pack's.
         max_chars: Longer ones are cut; None: the pack's.
+        lexicon: What to say for some of the book's words.
 
     Returns:
         Segments and skipped spans that together tile the chapter.
@@ -94,6 +97,7 @@ def plan_chapter(
     """
     low, high = segment_limits(pack, min_chars, max_chars)
     pack.voice(voice)
+    lexicon = lexicon or Lexicon()
     pieces: list[_Piece] = []
     paragraph: list[_Piece] = []
     for sentence in cut_marks(chapter, sentences, pack.tags):
@@ -102,7 +106,9 @@ def plan_chapter(
             sentence.boundary is Boundary.HEADING
             or sentence.start < chapter.source_start + chapter.heading_length
         )
-        paragraph += _speak(sentence, source, pack, high, titles)
+        paragraph += _speak(
+            sentence, source, pack, high, titles, lexicon.respeller(pack.voice(sentence.voice or voice))
+        )
         if sentence.boundary not in (Boundary.SENTENCE, Boundary.CLAUSE):
             pieces += _join_short(paragraph, low, high)
             paragraph = []
@@ -120,6 +126,7 @@ def plan_book(
     seed: int = 0,
     min_chars: int | None = None,
     max_chars: int | None = None,
+    lexicon: Lexicon | None = None,
 ) -> list[ChapterPlan]:
     """Plan every chapter of a book; arguments and errors as in `plan_chapter`.
 
@@ -127,6 +134,7 @@ def plan_book(
         CoverageError: A character of the book is in no span or in two.
     """
     splitter = SentenceSplitter.for_book(book)
+    own = lexicon.for_book(book.title, book.source_path, book.language) if lexicon else None
     plans = [
         plan_chapter(
             chapter,
@@ -138,6 +146,7 @@ def plan_book(
             seed=seed,
             min_chars=min_chars,
             max_chars=max_chars,
+            lexicon=own,
         )
         for chapter in book.chapters
     ]
@@ -191,7 +200,9 @@ def segment_limits(pack: ModelPack, min_chars: int | None, max_chars: int | None
     return low, high
 
 
-def _speak(sentence: Sentence, source: str, pack: ModelPack, max_chars: int, heading: bool) -> list[_Piece]:
+def _speak(
+    sentence: Sentence, source: str, pack: ModelPack, max_chars: int, heading: bool, respeller: Respeller | None
+) -> list[_Piece]:
     """Return a sentence as one spoken piece, or several if it is too long.
 
     Args:
@@ -200,13 +211,15 @@ def _speak(sentence: Sentence, source: str, pack: ModelPack, max_chars: int, hea
         pack: Its alphabet and tags.
         max_chars: Of a spoken piece.
         heading: It is one.
+        respeller: Of its voice.
     """
     if sentence.skip_reason:
         place = (sentence.start, sentence.end, sentence.boundary, sentence.skip_reason)
         return [_Piece("", *place, pause_s=sentence.pause_s)]
     pieces: list[_Piece] = []
     goes_on = sentence.boundary is Boundary.CLAUSE
-    parts = spoken_parts(sentence.text, pack, max_chars, heading, goes_on)
+    found = respeller.find(sentence.text) if respeller else ()
+    parts = spoken_parts(sentence.text, pack, max_chars, heading, goes_on, found)
     offsets = source_offsets(source, sentence.text, [first for first, _ in parts[1:]])
     starts = [sentence.start, *(sentence.start + offset for offset in offsets), sentence.end]
     for number, (_, spoken) in enumerate(parts):

@@ -7,8 +7,10 @@ import itertools
 import re
 from bisect import bisect_right
 from collections.abc import Sequence
+from dataclasses import replace
 
 from orpheus_batch.text.clauses import cut_points
+from orpheus_batch.text.lexicon import Respelling, respell
 from orpheus_batch.text.normalize import end_with_comma, end_with_stop, normalize
 from orpheus_batch.voices import ModelPack
 
@@ -18,7 +20,12 @@ _WORD = re.compile(r"\S+")
 
 
 def spoken_parts(
-    text: str, pack: ModelPack, max_chars: int, heading: bool, goes_on: bool = False
+    text: str,
+    pack: ModelPack,
+    max_chars: int,
+    heading: bool,
+    goes_on: bool = False,
+    found: Sequence[Respelling] = (),
 ) -> list[tuple[int, str]]:
     """Cut ``text`` until every part is spoken in ``max_chars`` characters, or is one word.
 
@@ -28,6 +35,7 @@ def spoken_parts(
         max_chars: Of a spoken part.
         heading: It is one.
         goes_on: The sentence does not end with it: a comma ends the last part, where nothing else does.
+        found: What a lexicon respells in it.
 
     Returns:
         Where each part begins, and its spoken form, with punctuation at its end.
@@ -37,18 +45,45 @@ def spoken_parts(
     while stack:
         first, last = stack.pop()
         part = text[first:last]
-        spoken = normalize(part, alphabet=pack.alphabet, tags=pack.tags, heading=heading)
+        written = respell(part, within(found, first, last)) if found else part
+        spoken = normalize(written, alphabet=pack.alphabet, tags=pack.tags, heading=heading)
         ends = last == len(text) and not goes_on
         spoken = end_with_stop(spoken) if ends else end_with_comma(spoken)
         if len(spoken) > max_chars:
             size = len(part.strip())
             cuts = cut_points(part, max(1, min((max_chars - 1) * size // len(spoken), size - 1)))
             if cuts:
-                bounds = [first, *(first + cut for cut in cuts), last]
+                bounds = [first, *_around(found, text, (first, last), [first + cut for cut in cuts]), last]
                 stack += reversed(list(itertools.pairwise(bounds)))
                 continue
         parts.append((first, spoken))
     return parts
+
+
+def within(found: Sequence[Respelling], first: int, last: int) -> list[Respelling]:
+    """Return the finds in ``[first, last)`` of a sentence, their offsets from ``first``."""
+    return [
+        replace(find, start=find.start - first, end=find.end - first)
+        for find in found
+        if first <= find.start and find.end <= last
+    ]
+
+
+def _around(found: Sequence[Respelling], text: str, part: tuple[int, int], cuts: Sequence[int]) -> list[int]:
+    """Move cuts that would tear respelt words apart to one of their ends.
+
+    Where the words are all that there is, they are torn, and spoken as they are written.
+    """
+    moved = set()
+    for cut in cuts:
+        torn = next((find for find in found if find.start < cut < find.end), None)
+        ends = [cut] if torn is None else [torn.start, torn.end]
+        moved |= set([end for end in ends if _has_words(text, part[0], end, part[1])][:1])
+    return sorted(moved) or list(cuts)
+
+
+def _has_words(text: str, first: int, cut: int, last: int) -> bool:
+    return any(map(str.isalnum, text[first:cut])) and any(map(str.isalnum, text[cut:last]))
 
 
 def source_offsets(source: str, text: str, positions: Sequence[int]) -> list[int]:
