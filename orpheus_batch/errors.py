@@ -37,6 +37,10 @@ class CodecError(OrpheusBatchError):
     """The codec's weights can't be loaded or codes can't be decoded."""
 
 
+class RecogniserError(OrpheusBatchError):
+    """The recogniser can't be loaded or can't go on."""
+
+
 class EncodeError(OrpheusBatchError):
     """ffmpeg is missing, failed, or wrote something that is not the audio it was given."""
 

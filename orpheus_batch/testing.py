@@ -110,6 +110,25 @@ class FakeCodec:
         return waveforms
 
 
+class FakeRecogniser:
+    """Hears what it is told to: in each utterance, in the order in which they come, the next of ``texts``."""
+
+    name = "fake recogniser"
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self._texts = iter(texts)
+        self.batches: list[int] = []
+        """utterances of each call"""
+
+    def transcribe(self, utterances: Sequence[np.ndarray]) -> list[str]:
+        """Return a text for each utterance."""
+        self.batches.append(len(utterances))
+        return [next(self._texts) for _ in utterances]
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+
 def make_plan(*chapters: Sequence[str], voice: str = "tiny", seed: int = 0) -> tuple[Book, list[ChapterPlan]]:
     """Return a book and its plan: one segment for each text given, equal texts sharing their segment's id.
 

@@ -11,7 +11,7 @@ from orpheus_batch.config import Config, load_config
 from orpheus_batch.data import TokenRequest, TokenStream
 from orpheus_batch.pack_writer import character_layout, character_tokenizer
 from orpheus_batch.pipeline import Factories
-from orpheus_batch.testing import TINY_ALPHABET, FakeCodec, FakeEngine
+from orpheus_batch.testing import TINY_ALPHABET, FakeCodec, FakeEngine, FakeRecogniser
 
 BOOK = """# The Door
 
@@ -109,6 +109,7 @@ class Line:
     folder: Path
     spoil: Callable[[TokenRequest], bool] = lambda request: False
     max_batch_size: int = 4
+    recogniser: FakeRecogniser | None = None
 
     def __post_init__(self) -> None:
         self.pack = self.folder / "pack"
@@ -139,7 +140,11 @@ class Line:
             self.made.append("codec")
             return LoggedCodec(self.decoded_log)
 
-        return Factories(engine, codec, lambda pack: FakeCodec.fingerprint)
+        def recogniser(config, language, device):
+            self.made.append("recogniser")
+            return self.recogniser
+
+        return Factories(engine, codec, lambda pack: FakeCodec.fingerprint, recogniser)
 
     def take_logs(self) -> tuple[list[str], list[str]]:
         """Return what was generated and decoded since the last call, a line each."""

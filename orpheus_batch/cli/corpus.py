@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 @options.table_options
 @options.shard_option
 @options.ray_option
+@options.asr_options
 @options.model_options
 @click.option("--seed", type=int, help="From which every item's seed is made.  [default: 0]")
 @options.engine_options

@@ -135,6 +135,25 @@ ray_option = click.option(
     help="Engines on Ray: every GPU of this machine, or of the cluster at ADDRESS (auto: the one it is of).",
 )
 
+asr_options = compose(
+    click.option(
+        "--asr",
+        "asr__recogniser",
+        is_flag=False,
+        flag_value="auto",
+        metavar="[NAME]",
+        type=click.Choice(["auto", "none", "moonshine", "faster-whisper"]),
+        help="Have a recogniser hear every take; what it hears wrong is taken again.  [NAME: auto]",
+    ),
+    click.option(
+        "--max-wer",
+        "asr__max_word_error_rate",
+        type=float,
+        metavar="RATE",
+        help="Wrong words for each word from which a take is taken again, with --asr.  [default: 0.25]",
+    ),
+)
+
 shard_option = click.option(
     "--shard",
     metavar="i/N",

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 @options.table_options
 @options.shard_option
 @options.ray_option
+@options.asr_options
 @click.option("--strict", is_flag=True, help="Do nothing if any row is bad.")
 @click.option("--voice", metavar="NAME", help="Of rows without one.  [default: the pack's]")
 @options.model_options

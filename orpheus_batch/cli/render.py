@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     help="Fixed blocks, so that every byte can be repeated.  [default: on CPU]",
 )
 @options.ray_option
+@options.asr_options
 @click.option(
     "--deliver",
     metavar="PRESET",

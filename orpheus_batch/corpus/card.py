@@ -10,6 +10,7 @@ from typing import Any
 from orpheus_batch.corpus.shards import MANIFEST_FOLDER, SHARD_FOLDER
 from orpheus_batch.errors import EncodeError
 from orpheus_batch.ledger.corpus import CorpusLedger
+from orpheus_batch.quality.words import NORMALISER
 from orpheus_batch.voices import ModelPack
 
 PICTURE_FOLDER = "pictures"
@@ -17,6 +18,7 @@ _PICTURES = (
     ("duration_s", 0.5, "seconds of speech"),
     ("num_chars", 10.0, "characters of text"),
     ("loudness_db", 0.5, "level of speech (dB full scale)"),
+    ("word_error_rate", 0.05, "words that a recogniser heard otherwise, for each word"),
 )
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
@@ -80,6 +82,7 @@ def _body(
         "",
         f"- Licence of the model, and what it asks of what is made with it: {pack.licence}",
         f"- Licence of the texts: {text_licence or 'not stated'}",
+        *_heard(ledger),
         "",
         *_table("split", totals["by_split"]),
         *_table("voice", totals["by_voice"]),
@@ -97,6 +100,14 @@ def _body(
         lines.append("")
     lines += [f"![{title}]({path})\n" for path, title in pictures]
     return "\n".join(lines) + "\n"
+
+
+def _heard(ledger: CorpusLedger) -> list[str]:
+    rate = ledger.word_error_rate()
+    if rate is None:
+        return ["- No recogniser has checked the words."]
+    by = ledger.facts().get("recogniser", "a recogniser")
+    return [f"- {by} heard {rate:.1%} of the words otherwise, its own errors included. Before: {NORMALISER}."]
 
 
 def _table(name: str, groups: dict[str, dict[str, Any]]) -> list[str]:

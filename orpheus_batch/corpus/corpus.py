@@ -61,6 +61,8 @@ class CorpusReport:
     wall_s: float
     """models' loading left out"""
     load_s: float
+    word_error_rate: float | None = None
+    """of finished items that a recogniser heard; None where it heard none"""
 
     @property
     def speedup(self) -> float | None:
@@ -198,6 +200,7 @@ def _report(
         num_takes=run.num_takes,
         wall_s=time.monotonic() - started - models.load_s,
         load_s=models.load_s,
+        word_error_rate=ledger.word_error_rate(),
     )
 
 

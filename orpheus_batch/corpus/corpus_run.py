@@ -16,7 +16,7 @@ from orpheus_batch.corpus.item_run import ItemRun, settings_digest
 from orpheus_batch.corpus.nights import Night
 from orpheus_batch.corpus.shards import Sample, facts_without_nothing, frames_of, write_shard
 from orpheus_batch.ledger.corpus import CorpusLedger, ShardRecord
-from orpheus_batch.ledger.item_records import MadeItem, SettledItem
+from orpheus_batch.ledger.item_records import MadeItem, SettledItem, word_error_rate
 from orpheus_batch.pipeline.models import Models
 from orpheus_batch.pipeline.progress import Progress
 from orpheus_batch.quality.stream_checks import usable_token_ids
@@ -112,8 +112,17 @@ class CorpusRun(ItemRun):
         samples = [self._sample(*self._staged[number]) for number in numbers]
         sealed = write_shard(self._out, name, samples, self._config.corpus.layout)
         made = [
-            MadeItem(number, False, file.num_bytes, file.sha256, file.duration_s, file.loudness_db)
-            for number, file in ((number, self._staged[number][0]) for number in numbers)
+            MadeItem(
+                number=number,
+                failed=False,
+                num_bytes=file.num_bytes,
+                sha256=file.sha256,
+                duration_s=file.duration_s,
+                loudness_db=file.loudness_db,
+                num_words=item.num_words,
+                num_wrong_words=item.num_wrong_words,
+            )
+            for number, (file, item) in ((number, self._staged[number]) for number in numbers)
         ]
         audio_s = sum(item.duration_s for item in made)
         self.ledger.seal(
@@ -146,6 +155,9 @@ class CorpusRun(ItemRun):
             "sample_rate_hz": SAMPLE_RATE_HZ,
             "loudness_db": file.loudness_db,
             "score": piece.score,
+            "word_error_rate": word_error_rate(item.num_words, item.num_wrong_words),
+            "heard": piece.measurements.get("heard"),
+            "recogniser": piece.measurements.get("recogniser"),
             "attempts": piece.num_takes,
             "quality_flags": list(piece.problems),
             "split": item.split,

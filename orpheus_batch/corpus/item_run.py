@@ -147,6 +147,8 @@ class ItemRun(SegmentRun):
                     sha256=file.sha256,
                     duration_s=file.duration_s,
                     loudness_db=file.loudness_db,
+                    num_words=item.num_words,
+                    num_wrong_words=item.num_wrong_words,
                 )
                 for file, item in zip(files, items, strict=True)
             ],

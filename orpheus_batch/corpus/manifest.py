@@ -22,6 +22,7 @@ COLUMNS = (
     "attempts",
     "status",
     "loudness_db",
+    "word_error_rate",
     "line",
     "reason",
     "synthetic",

@@ -95,6 +95,7 @@ def render_prompts(
                 tuple((row.line, row.reason) for row in islice(failed, MAX_NAMED)) if counts["failed"] else ()
             )
             bad = tuple(ledger.bad_rows(MAX_NAMED))
+            rate = ledger.word_error_rate()
     finally:
         models.close()
     return PromptsReport(
@@ -112,6 +113,7 @@ def render_prompts(
         audio_s=run.settled_audio_s,
         wall_s=time.monotonic() - started - models.load_s,
         load_s=models.load_s,
+        word_error_rate=rate,
     )
 
 
@@ -197,6 +199,8 @@ def drive(run: ItemRun, models: Models, config: Config) -> None:
         run_blocks(run, models, config.engine.block_size, on_settled)
     else:
         Queue(iter([run]), models, on_settled, on_error).run()
+    if models.heard_by is not None:
+        run.ledger.set_facts({"recogniser": models.heard_by})
 
 
 class PromptRun(ItemRun):

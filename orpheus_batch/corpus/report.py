@@ -39,6 +39,8 @@ class PromptsReport:
     wall_s: float
     load_s: float
     """of models"""
+    word_error_rate: float | None = None
+    """of rows that a recogniser heard, finished ones; None where it heard none"""
 
     @property
     def speedup(self) -> float | None:

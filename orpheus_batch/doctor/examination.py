@@ -1,17 +1,18 @@
 """All findings in order; the costly ones only where the cheap ones leave a point."""
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from orpheus_batch.config import Config
+from orpheus_batch.config import AsrConfig, Config
 from orpheus_batch.doctor import checks
 from orpheus_batch.doctor.findings import Finding, Status
-from orpheus_batch.doctor.listen import find_recogniser
 from orpheus_batch.doctor.trial import Trial, run_trial
 from orpheus_batch.engine.choose import choose_engine
-from orpheus_batch.errors import OrpheusBatchError
-from orpheus_batch.pipeline.models import pack_of
+from orpheus_batch.errors import ConfigError, OrpheusBatchError, RecogniserError
+from orpheus_batch.pipeline.models import pack_of, resolve_device
+from orpheus_batch.quality.recogniser import INSTALL, load_recogniser
 
 MAX_WORD_ERROR_RATE = 0.2
 """of three sentences: more is not a slip of the recogniser's"""
@@ -51,20 +52,21 @@ def examine(config: Config, folder: Path, against: str | None = None) -> Iterato
     if any(finding.status is Status.WRONG for finding in found):
         yield Finding("trial", Status.NOTE, "not tried: something above is wrong", "mend that, and ask again")
         return
-    recogniser, why = find_recogniser()
-    if recogniser is None:
-        yield Finding(
-            "recogniser", Status.NOTE, why, "`pip install faster-whisper` to have the trial listened to"
-        )
+    recogniser = None
+    try:
+        recogniser = load_recogniser(AsrConfig("auto"), pack.language, resolve_device(config.engine.device))
+    except (ConfigError, RecogniserError) as error:
+        yield Finding("recogniser", Status.NOTE, str(error), f"`{INSTALL}` to have the trial listened to")
 
     def run(settings: Config) -> Trial:
         return run_trial(settings, recogniser)
 
-    yield from _trial("trial", config, run)
-    if against is not None:
-        other = dataclasses.replace(config, model=dataclasses.replace(config.model, model_dir=against))
-        yield checks.check_model(pack_of(other), choice, other)
-        yield from _trial(f"trial of {Path(against).name}", other, run)
+    with contextlib.closing(recogniser) if recogniser else contextlib.nullcontext():
+        yield from _trial("trial", config, run)
+        if against is not None:
+            other = dataclasses.replace(config, model=dataclasses.replace(config.model, model_dir=against))
+            yield checks.check_model(pack_of(other), choice, other)
+            yield from _trial(f"trial of {Path(against).name}", other, run)
 
 
 def _trial(name: str, config: Config, run: Run) -> Iterator[Finding]:

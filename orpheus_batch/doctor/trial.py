@@ -6,14 +6,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from orpheus_batch.audio.ffmpeg import run_ffmpeg
 from orpheus_batch.codec.base import Codec
 from orpheus_batch.config import Config
 from orpheus_batch.data import SnacCodes, TokenRequest, TokenStream, Waveform
-from orpheus_batch.doctor.listen import Recogniser, num_wrong_words
 from orpheus_batch.engine.base import Engine
 from orpheus_batch.pipeline import Factories, render_books
-from orpheus_batch.pipeline.models import chosen_engine, snac_codec
+from orpheus_batch.pipeline.models import chosen_engine, pack_of, snac_codec
+from orpheus_batch.quality.recogniser import RATE_HZ, Recogniser
+from orpheus_batch.quality.words import compare_words
 
 SENTENCES = (
     "The old clock in the hall had stopped again, and nobody could remember when.",
@@ -123,8 +126,8 @@ def run_trial(config: Config, recogniser: Recogniser | None) -> Trial:
         (book,) = report.books
         heard = None
         if recogniser is not None and book.chapters:
-            heard = recogniser.transcribe(_samples(Path(book.chapters[0].path)))
-    wrong = num_wrong_words(text, heard) if heard is not None else None
+            (heard,) = recogniser.transcribe([_samples(Path(book.chapters[0].path))])
+    language = pack_of(config).language
     return Trial(
         text=text,
         error=book.error,
@@ -136,11 +139,12 @@ def run_trial(config: Config, recogniser: Recogniser | None) -> Trial:
         generate_s=clock.generate_s,
         decode_s=clock.decode_s,
         encode_s=max(0.0, report.wall_s - clock.generate_s - clock.decode_s),
-        word_error_rate=None if wrong is None else wrong / len(text.split()),
+        word_error_rate=None if heard is None else compare_words(text, heard, language).rate,
         recogniser=recogniser.name if recogniser is not None else "",
     )
 
 
-def _samples(file: Path) -> bytes:
-    """Return a file as 16-bit little-endian mono at 16 kHz."""
-    return run_ffmpeg(["-i", file, "-ac", "1", "-ar", "16000", "-f", "s16le", "-"], what=f"reading {file.name}")
+def _samples(file: Path) -> np.ndarray:
+    """Return a file as int16 [num_samples], mono, as a recogniser takes it."""
+    args = ["-i", file, "-ac", "1", "-ar", str(RATE_HZ), "-f", "s16le", "-"]
+    return np.frombuffer(run_ffmpeg(args, what=f"reading {file.name}"), "<i2")

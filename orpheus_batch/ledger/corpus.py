@@ -41,10 +41,16 @@ class CorpusLedger(ItemLedger):
             self._database.execute_many(
                 """
                 UPDATE items SET state = 'done', made_by = ?, num_bytes = ?, sha256 = ?, duration_s = ?,
-                    loudness_db = ?, shard = ? WHERE number = ?
+                    loudness_db = ?, num_words = ?, num_wrong_words = ?, shard = ? WHERE number = ?
                 """,
-                ((made_by, m.num_bytes, m.sha256, m.duration_s, m.loudness_db, key, m.number) for m in made),
-            )
+                (
+                    (
+                        made_by, m.num_bytes, m.sha256, m.duration_s, m.loudness_db, m.num_words,
+                        m.num_wrong_words, key, m.number,
+                    )
+                    for m in made
+                ),
+            )  # fmt: skip
 
     def totals(self) -> dict[str, Any]:
         """Return how many shards, items and seconds are sealed, and how much by split and by voice."""
@@ -73,10 +79,15 @@ class CorpusLedger(ItemLedger):
         """Return how many sealed items lie in each bin of ``width``, by its lower end.
 
         Args:
-            what: "duration_s", "loudness_db" or "num_chars".
+            what: "duration_s", "loudness_db", "num_chars" or "word_error_rate".
             width: Of a bin.
         """
-        columns = {"duration_s": "duration_s", "loudness_db": "loudness_db", "num_chars": "length(text)"}
+        columns = {
+            "duration_s": "duration_s",
+            "loudness_db": "loudness_db",
+            "num_chars": "length(text)",
+            "word_error_rate": "(num_wrong_words * 1.0 / max(1, num_words))",
+        }
         rows = self._database.rows(
             f"""
             SELECT CAST(floor({columns[what]} / ?) AS INTEGER), count(*) FROM items

@@ -1,7 +1,8 @@
 """What goes into the ledger of items and what comes out of it, as plain values. Nothing here knows SQL."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from orpheus_batch.data import Segment
 from orpheus_batch.ledger.records import SegmentState
@@ -51,6 +52,8 @@ class ItemPiece:
     problems: tuple[str, ...]
     score: float | None
     num_audio_s: float
+    measurements: Mapping[str, Any] = field(default_factory=dict)
+    """of the chosen take"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,20 @@ class SettledItem:
         """Whether any segment has no accepted take."""
         return any(piece.state is SegmentState.FAILED for piece in self.pieces)
 
+    @property
+    def num_words(self) -> int | None:
+        """Words that a recogniser compared; None where it did not hear all of the item."""
+        return self._sum("num_words")
+
+    @property
+    def num_wrong_words(self) -> int | None:
+        """Of these, those that it heard otherwise."""
+        return self._sum("num_wrong_words")
+
+    def _sum(self, name: str) -> int | None:
+        found = [piece.measurements.get(name) for piece in self.pieces]
+        return None if None in found else sum(found)
+
 
 @dataclass(frozen=True, slots=True)
 class MadeItem:
@@ -84,6 +101,9 @@ class MadeItem:
     sha256: str | None
     duration_s: float
     loudness_db: float | None
+    num_words: int | None = None
+    """None: nobody listened"""
+    num_wrong_words: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,3 +124,12 @@ class ManifestRow:
     num_tokens: int | None = None
     attempts: int | None = None
     loudness_db: float | None = None
+    word_error_rate: float | None = None
+    """wrong words for each word; None where nobody listened"""
+
+
+def word_error_rate(num_words: int | None, num_wrong_words: int | None) -> float | None:
+    """Return the wrong words for each word, rounded; None where nobody listened."""
+    if num_words is None or num_wrong_words is None:
+        return None
+    return round(num_wrong_words / max(1, num_words), 4)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from orpheus_batch.ledger.chapters import PLACED_SEGMENT_COLUMNS, placed_segment
 from orpheus_batch.ledger.database import Database
-from orpheus_batch.ledger.item_records import ItemPiece, ManifestRow
+from orpheus_batch.ledger.item_records import ItemPiece, ManifestRow, word_error_rate
 from orpheus_batch.ledger.records import SegmentState
 
 PAGE_ROWS = 1000
@@ -20,10 +20,10 @@ def manifest_rows(database: Database, source: int) -> Iterator[ManifestRow]:
             """
             SELECT * FROM (
                 SELECT line, item_id, text, state, number, file, voice, seed, temperature, duration_s,
-                    loudness_db
+                    loudness_db, num_words, num_wrong_words
                 FROM items WHERE source = ?1 AND line > ?2 ORDER BY line LIMIT ?3)
             UNION ALL SELECT * FROM (
-                SELECT line, item_id, text, reason, -1, NULL, '', NULL, NULL, NULL, NULL
+                SELECT line, item_id, text, reason, -1, NULL, '', NULL, NULL, NULL, NULL, NULL, NULL
                 FROM bad_rows WHERE source = ?1 AND line > ?2 ORDER BY line LIMIT ?3)
             ORDER BY line LIMIT ?3
             """,
@@ -38,7 +38,7 @@ def manifest_rows(database: Database, source: int) -> Iterator[ManifestRow]:
             if number < 0:
                 yield ManifestRow(line, item_id, text, "bad", state)
                 continue
-            file, voice, seed, temperature, duration_s, loudness_db = rest
+            file, voice, seed, temperature, duration_s, loudness_db, num_words, num_wrong_words = rest
             made = state != "planned"
             problems = [problem for piece in found[number] for problem in piece.problems]
             yield ManifestRow(
@@ -55,6 +55,7 @@ def manifest_rows(database: Database, source: int) -> Iterator[ManifestRow]:
                 num_tokens=tokens.get(number) if made else None,
                 attempts=max((piece.num_takes for piece in found[number]), default=0),
                 loudness_db=loudness_db if made else None,
+                word_error_rate=word_error_rate(num_words, num_wrong_words) if made else None,
             )
 
 
@@ -76,7 +77,7 @@ def pieces(database: Database, numbers: Sequence[int]) -> dict[int, list[ItemPie
     rows = database.rows(
         f"""
         SELECT {PLACED_SEGMENT_COLUMNS}, s.state, s.chosen, s.num_takes, s.failure, t.problems, s.score,
-            s.num_audio_s
+            s.num_audio_s, t.measurements
         FROM json_each(?) CROSS JOIN places p
             ON p.position >= value << 32 AND p.position < (value + 1) << 32
         JOIN segments s ON s.key = p.segment
@@ -89,8 +90,18 @@ def pieces(database: Database, numbers: Sequence[int]) -> dict[int, list[ItemPie
     with database.explained():
         for row in rows:
             segment = placed_segment(row)
-            state, attempt, num_takes, failure, problems, score, audio_s = row[-7:]
+            state, attempt, num_takes, failure, problems, score, audio_s, measured = row[-8:]
             why = (failure,) if failure else tuple(json.loads(problems or "[]"))
-            piece = ItemPiece(segment, SegmentState(state), attempt, num_takes, why, score, audio_s)
-            found[segment.chapter_index].append(piece)
+            found[segment.chapter_index].append(
+                ItemPiece(
+                    segment=segment,
+                    state=SegmentState(state),
+                    attempt=attempt,
+                    num_takes=num_takes,
+                    problems=why,
+                    score=score,
+                    num_audio_s=audio_s,
+                    measurements=json.loads(measured or "{}"),
+                )
+            )
     return found

@@ -18,6 +18,7 @@ from orpheus_batch.ledger.item_records import (
     MadeItem,
     ManifestRow,
     SettledItem,
+    word_error_rate,
 )
 from orpheus_batch.ledger.records import PendingSegment
 from orpheus_batch.ledger.store import Ledger
@@ -242,12 +243,12 @@ class ItemLedger(Ledger):
             self._database.execute_many(
                 """
                 UPDATE items SET state = ?, made_by = ?, num_bytes = ?, sha256 = ?, duration_s = ?,
-                    loudness_db = ? WHERE number = ?
+                    loudness_db = ?, num_words = ?, num_wrong_words = ? WHERE number = ?
                 """,
                 (
                     (
                         "failed" if m.failed else "done", made_by, m.num_bytes, m.sha256, m.duration_s,
-                        m.loudness_db, m.number,
+                        m.loudness_db, m.num_words, m.num_wrong_words, m.number,
                     )
                     for m in made
                 ),
@@ -316,6 +317,13 @@ class ItemLedger(Ledger):
         """Return how many items on the line are planned, done and failed."""
         rows = self._database.rows("SELECT state, count(*) FROM items WHERE line IS NOT NULL GROUP BY state")
         return {"planned": 0, "done": 0, "failed": 0} | dict(rows)
+
+    def word_error_rate(self) -> float | None:
+        """Return the wrong words for each word, of finished items that a recogniser heard; None if it heard none."""
+        ((num_words, num_wrong),) = self._database.rows(
+            "SELECT sum(num_words), sum(num_wrong_words) FROM items WHERE state = 'done' AND line IS NOT NULL"
+        )
+        return word_error_rate(num_words, num_wrong)
 
     def num_bad_rows(self) -> int:
         """Return how many rows can't be items."""

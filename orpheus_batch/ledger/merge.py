@@ -9,7 +9,8 @@ from orpheus_batch.ledger.store import LEDGER_NAME
 _SEGMENT = "segment_id, text, voice, seed, temperature, position"
 _STANDING = "state, num_takes, retake_from, chosen, score, num_audio_s, failure"
 _ITEM = """number, item_id, row_sha256, text, voice, seed, temperature, format, file, split, extra, line, epoch,
-    state, made_by, num_bytes, sha256, duration_s, loudness_db"""
+    state, made_by, num_bytes, sha256, duration_s, loudness_db, num_words,
+    num_wrong_words"""
 
 
 class MergedLedger(CorpusLedger):

@@ -212,6 +212,13 @@ MIGRATIONS: tuple[Migration, ...] = (
         "whether a take's seed decided its noise",
         ("ALTER TABLE takes ADD COLUMN seed_honoured INTEGER NOT NULL DEFAULT 1",),
     ),
+    Migration(
+        "what a recogniser heard of items",
+        (
+            "ALTER TABLE items ADD COLUMN num_words INTEGER",  # null: nobody listened
+            "ALTER TABLE items ADD COLUMN num_wrong_words INTEGER",
+        ),
+    ),
 )
 
 

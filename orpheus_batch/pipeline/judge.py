@@ -1,12 +1,13 @@
 """From finished streams to takes that are judged, with the audio of the good ones.
 
-The stages check → decode → check again of a batch; it writes nothing and knows neither ledger nor cache.
+The stages check → decode → check the sound → have it heard, of a batch; it writes nothing and knows neither ledger
+nor cache.
 """
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from orpheus_batch.data import TokenStream, Waveform
 from orpheus_batch.ledger.records import PendingSegment, Take
 from orpheus_batch.pipeline.models import Models
 from orpheus_batch.quality.audio_checks import check_audio
+from orpheus_batch.quality.heard_checks import check_heard
+from orpheus_batch.quality.recogniser import to_utterances
 from orpheus_batch.quality.stream_checks import check_stream, usable_token_ids
 from orpheus_batch.quality.verdict import combine
 from orpheus_batch.units import TOKENS_PER_SECOND
@@ -30,18 +33,19 @@ Finished = tuple[PendingSegment, TokenStream]
 def judge(
     finished: Sequence[Finished], models: Models, quality: QualityConfig
 ) -> list[tuple[Take, Waveform | None]]:
-    """Check streams, decode those that pass, and check how they sound.
+    """Check streams, decode those that pass, check how they sound and, with a recogniser, what is heard of them.
 
     Args:
         finished: At most `DECODE_BATCH`, so that memory stays bounded.
-        models: The codec is loaded only if a stream passes.
-        quality: Limits of both checks.
+        models: The codec is loaded only if a stream passes, the recogniser only if its sound does.
+        quality: Limits of the checks of stream and sound.
 
     Returns:
         A take for each stream, in order, and its audio if it was accepted.
 
     Raises:
         CodecError: The codec can't go on.
+        RecogniserError: Nor can the recogniser.
     """
     pack = models.pack
     verdicts = [
@@ -64,6 +68,17 @@ def judge(
             verdicts[index] = combine((verdicts[index], check_audio(waveform, quality)))
             if verdicts[index].ok:
                 audio[index] = waveform
+    measured: dict[int, dict[str, Any]] = {}
+    if audio and models.config.asr.recogniser != "none":
+        recogniser = models.recogniser()
+        heard = recogniser.transcribe(to_utterances(list(audio.values())))
+        for index, words in zip(list(audio), heard, strict=True):
+            text = finished[index][0].segment.text
+            verdict, measured[index] = check_heard(text, words, pack.language, models.config.asr)
+            measured[index]["recogniser"] = recogniser.name
+            verdicts[index] = combine((verdicts[index], verdict))
+            if not verdict.ok:
+                del audio[index]
     engine = models.engine().name
     return [
         (
@@ -78,6 +93,7 @@ def judge(
                 score=verdict.score,
                 accepted=verdict.ok,
                 num_audio_s=len(usable_token_ids(stream.token_ids, pack.layout)) / TOKENS_PER_SECOND,
+                measurements=measured.get(index, {}),
                 seed_honoured=stream.seed_honoured,
             ),
             audio.get(index),

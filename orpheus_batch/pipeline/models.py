@@ -1,4 +1,4 @@
-"""The pack of a configuration, and its language model and codec, loaded when first needed and not before.
+"""The pack of a configuration, its language model, codec and recogniser, loaded when first needed and not before.
 
 A run that finds all its tokens in the ledger never loads the language model; one that finds all its audio in
 the cache loads neither. What the models compute is not known here.
@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from orpheus_batch.codec.base import Codec
-from orpheus_batch.config import Config
+from orpheus_batch.config import AsrConfig, Config
 from orpheus_batch.engine.base import Engine
 from orpheus_batch.engine.choose import EngineChoice, choose_engine
 from orpheus_batch.errors import ConfigError
 from orpheus_batch.pipeline.progress import Progress
 from orpheus_batch.prompt import PromptBuilder
+from orpheus_batch.quality.recogniser import Recogniser, load_recogniser
 from orpheus_batch.voices import SHIPPED_PACKS, ModelPack, load_pack
 
 Loaded = TypeVar("Loaded")
@@ -101,7 +102,7 @@ def snac_fingerprint(pack: ModelPack) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Factories:
-    """How the two heavy things are made; tests put fakes here."""
+    """How the heavy things are made; tests put fakes here."""
 
     engine: Callable[[ModelPack, Config, str], Engine] = chosen_engine
     """of a pack, a configuration and a device"""
@@ -109,6 +110,8 @@ class Factories:
     """of a pack and a device"""
     codec_fingerprint: Callable[[ModelPack], str] = snac_fingerprint
     """of a pack, what `Codec.fingerprint` will be, without loading it"""
+    recogniser: Callable[[AsrConfig, str, str], Recogniser] = load_recogniser
+    """of its configuration, a language and a device; called only where ``asr`` is on"""
 
 
 class Models:
@@ -130,6 +133,7 @@ class Models:
         self._progress = progress
         self._engine: Engine | None = None
         self._codec: Codec | None = None
+        self._recogniser: Recogniser | None = None
 
     @functools.cached_property
     def model_fingerprint(self) -> str:
@@ -186,8 +190,11 @@ class Models:
 
         Raises:
             EngineError: It can't be loaded.
+            ConfigError, RecogniserError: Nor can the recogniser, where one is asked for.
         """
         if self._engine is None:
+            if self.config.asr.recogniser != "none":
+                self.recogniser()  # first: that none is installed should be said before hours of work
             what = f"language model ({self.choice})"
             self._engine = self._load(what, self._ray_engine if self.config.engine.ray else self._make_engine)
         return self._engine
@@ -213,8 +220,30 @@ class Models:
             self._codec = self._load("codec", lambda: self._factories.codec(self.pack, self.device))
         return self._codec
 
+    def recogniser(self) -> Recogniser:
+        """Return the recogniser, loading it the first time.
+
+        Raises:
+            ConfigError: None is installed that understands the pack's language.
+            RecogniserError: It can't be loaded.
+        """
+        if self._recogniser is None:
+            config = self.config.asr
+            self._recogniser = self._load(
+                "recogniser", lambda: self._factories.recogniser(config, self.pack.language, self.device)
+            )
+        return self._recogniser
+
+    @property
+    def heard_by(self) -> str | None:
+        """Name of the recogniser, None where none has been loaded."""
+        return None if self._recogniser is None else self._recogniser.name
+
     def close(self) -> None:
         """Free what is loaded."""
+        if self._recogniser is not None:
+            self._recogniser.close()
+            self._recogniser = None
         if self._engine is not None:
             self._engine.close()
             self._engine = None

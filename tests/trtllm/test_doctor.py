@@ -13,7 +13,6 @@ from orpheus_batch.cli import cli
 from orpheus_batch.config import load_config
 from orpheus_batch.doctor import Finding, Status, as_table, examine
 from orpheus_batch.doctor.checks import check_codec, check_disk, check_model
-from orpheus_batch.doctor.listen import num_wrong_words
 from orpheus_batch.doctor.trial import SENTENCES, run_trial
 from orpheus_batch.engine.choose import EngineChoice
 from orpheus_batch.voices import load_pack
@@ -76,9 +75,10 @@ class Parrot:
 
     name = "parrot"
 
-    def transcribe(self, samples):
+    def transcribe(self, utterances):
+        (samples,) = utterances
         assert len(samples) > 16_000
-        return " ".join(SENTENCES[:2])
+        return [" ".join(SENTENCES[:2])]
 
 
 def test_the_trial_on_the_stand_in(standin_of, tiny, monkeypatch):
@@ -151,21 +151,6 @@ def test_the_table_can_be_pasted():
         "What to do:",
         "- GPU: buy one",
     ] == text.splitlines()
-
-
-@pytest.mark.parametrize(
-    ("said", "heard", "num_wrong"),
-    [
-        ("a b c d", "a b c d", 0),
-        ("a b c d", "a x c", 2),
-        ("A, b.", "a b", 0),
-        ("a b", "", 2),
-        ("a", "a b c", 2),
-    ],
-)
-def test_wrong_words_are_counted(said, heard, num_wrong):
-    """Replaced, dropped and invented ones; case and punctuation are nothing."""
-    assert num_wrong == num_wrong_words(said, heard)
 
 
 def test_json_is_one_value(monkeypatch, tmp_path):

@@ -1,0 +1,101 @@
+"""How many words a recogniser heard otherwise, and how many of them in a row.
+
+Both texts go through Whisper's own normaliser first (`transformers`: the English one, or the basic one with the
+letters of Chinese and Japanese as words), so that spelling, capitals, punctuation, numbers in figures and "um" do not
+count; before it brackets are taken off (it would drop what is in them), after it the parts of a number are joined, for
+"nine forty-five" may be written 9:45, 9.45 or 945. Tags such as <laugh> are no words. It knows no audio.
+"""
+
+import functools
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+NORMALISER = "Whisper's English normaliser, or its basic one for other languages; parts of a number joined"
+"""for manifests and cards"""
+
+_BRACKETS = str.maketrans("()[]", "    ")
+_TAG = re.compile(r"<[^<>]{1,30}>")
+_NUMBER_PARTS = re.compile(r"(?<=\d)[ .](?=\d)")
+_LETTER_LANGUAGES = ("zh", "ja", "th", "lo", "my", "yue")
+"""written without blanks between words"""
+
+
+@dataclass(frozen=True, slots=True)
+class WordErrors:
+    """What the comparison of a text with what was heard came to."""
+
+    num_words: int
+    """of the text"""
+    num_wrong: int
+    """replaced, dropped and invented ones, the fewest that explain what was heard"""
+    longest_run: int
+    """of these, the most in a row: words of the text or of what was heard, whichever are more"""
+
+    @property
+    def rate(self) -> float:
+        """Wrong words for each word of the text; above 1 where many were invented."""
+        return self.num_wrong / max(1, self.num_words)
+
+
+def compare_words(said: str, heard: str, language: str = "en") -> WordErrors:
+    """Compare a text with what was heard of it, word by word.
+
+    Args:
+        said: As the model was given it.
+        heard: As the recogniser wrote it.
+        language: BCP 47 primary tag; it chooses the normaliser.
+    """
+    normalize = _normaliser(language)
+    reference, hypothesis = normalize(said).split(), normalize(heard).split()
+    num_wrong, longest_run, said_run, heard_run = 0, 0, 0, 0
+    for in_said, in_heard, is_equal in _alignment(reference, hypothesis):
+        if is_equal:
+            said_run = heard_run = 0
+            continue
+        num_wrong += 1
+        said_run, heard_run = said_run + in_said, heard_run + in_heard
+        longest_run = max(longest_run, said_run, heard_run)
+    return WordErrors(len(reference), num_wrong, longest_run)
+
+
+def _alignment(said: list[str], heard: list[str]) -> list[tuple[bool, bool, bool]]:
+    """Return the fewest edits in order, each as: it takes a word of ``said``, one of ``heard``, and they are equal.
+
+    Wagner and Fischer, "The String-to-String Correction Problem", JACM 21 (1974).
+    """
+    costs = [list(range(len(heard) + 1))]
+    for i, word in enumerate(said, 1):
+        above, row = costs[-1], [i]
+        for j, other in enumerate(heard, 1):
+            row.append(min(above[j - 1] + (word != other), above[j] + 1, row[j - 1] + 1))
+        costs.append(row)
+    i, j = len(said), len(heard)
+    steps = []
+    while i or j:
+        is_equal = bool(i and j and said[i - 1] == heard[j - 1])
+        if i and j and costs[i][j] == costs[i - 1][j - 1] + (not is_equal):
+            i, j = i - 1, j - 1
+            steps.append((True, True, is_equal))
+        elif i and costs[i][j] == costs[i - 1][j] + 1:
+            i -= 1
+            steps.append((True, False, False))
+        else:
+            j -= 1
+            steps.append((False, True, False))
+    return steps[::-1]
+
+
+@functools.cache
+def _normaliser(language: str) -> Callable[[str], str]:
+    from transformers.models.whisper.english_normalizer import BasicTextNormalizer, EnglishTextNormalizer
+
+    if language == "en":
+        plain = EnglishTextNormalizer({})
+    else:
+        plain = BasicTextNormalizer(split_letters=language in _LETTER_LANGUAGES)
+
+    def normalize(text: str) -> str:
+        return _NUMBER_PARTS.sub("", plain(_TAG.sub(" ", text).translate(_BRACKETS)))
+
+    return normalize
