@@ -55,24 +55,13 @@ class CorpusLedger(ItemLedger):
     def totals(self) -> dict[str, Any]:
         """Return how many shards, items and seconds are sealed, and how much by split and by voice."""
         ((num_shards,),) = self._database.rows("SELECT count(*) FROM shards")
-        by_split = self._database.rows(
-            """
-            SELECT split, count(*), coalesce(sum(duration_s), 0.0) FROM items
-            WHERE shard IS NOT NULL GROUP BY 1 ORDER BY 1
-            """
-        )
-        by_voice = self._database.rows(
-            """
-            SELECT voice, count(*), coalesce(sum(duration_s), 0.0) FROM items
-            WHERE shard IS NOT NULL GROUP BY 1 ORDER BY 1
-            """
-        )
+        by_split = self.done_by("split")
         return {
             "num_shards": num_shards,
-            "num_items": sum(num for _, num, _ in by_split),
-            "audio_s": sum(audio_s for _, _, audio_s in by_split),
-            "by_split": {name: {"num_items": num, "audio_s": audio_s} for name, num, audio_s in by_split},
-            "by_voice": {name: {"num_items": num, "audio_s": audio_s} for name, num, audio_s in by_voice},
+            "num_items": sum(group["num_items"] for group in by_split.values()),
+            "audio_s": sum(group["audio_s"] for group in by_split.values()),
+            "by_split": by_split,
+            "by_voice": self.done_by("voice"),
         }
 
     def histogram(self, what: str, width: float) -> list[tuple[float, int]]:

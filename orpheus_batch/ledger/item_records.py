@@ -128,6 +128,27 @@ class ManifestRow:
     """wrong words for each word; None where nobody listened"""
 
 
+@dataclass(frozen=True, slots=True)
+class ItemReport:
+    """An item, for people: how good it is, why, and where it lies."""
+
+    line: int
+    source: str
+    item_id: str
+    text: str
+    voice: str
+    attempts: int
+    problems: tuple[str, ...]
+    """of the takes that were chosen"""
+    score: float | None
+    """of the worst segment"""
+    word_error_rate: float | None
+    file: str | None
+    """relative to the folder; None where it has none of its own, or none yet"""
+    shard: str | None
+    """in which it was sealed"""
+
+
 def word_error_rate(num_words: int | None, num_wrong_words: int | None) -> float | None:
     """Return the wrong words for each word, rounded; None where nobody listened."""
     if num_words is None or num_wrong_words is None:

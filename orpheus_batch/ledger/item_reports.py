@@ -5,11 +5,19 @@ from collections.abc import Iterator, Sequence
 
 from orpheus_batch.ledger.chapters import PLACED_SEGMENT_COLUMNS, placed_segment
 from orpheus_batch.ledger.database import Database
-from orpheus_batch.ledger.item_records import ItemPiece, ManifestRow, word_error_rate
+from orpheus_batch.ledger.item_records import ItemPiece, ItemReport, ManifestRow, word_error_rate
 from orpheus_batch.ledger.records import SegmentState
 
 PAGE_ROWS = 1000
 """read at a time"""
+
+FAILED = "WHERE i.state = 'failed' AND i.line IS NOT NULL ORDER BY i.number LIMIT ?"
+WORST = """
+    WHERE i.state = 'done' AND i.line IS NOT NULL ORDER BY (
+        SELECT min(s.score) FROM places p JOIN segments s ON s.key = p.segment
+        WHERE p.position >= i.number << 32 AND p.position < (i.number + 1) << 32), i.number LIMIT ?
+"""
+"""which items, and in what order, for `item_reports`"""
 
 
 def manifest_rows(database: Database, source: int) -> Iterator[ManifestRow]:
@@ -57,6 +65,43 @@ def manifest_rows(database: Database, source: int) -> Iterator[ManifestRow]:
                 loudness_db=loudness_db if made else None,
                 word_error_rate=word_error_rate(num_words, num_wrong_words) if made else None,
             )
+
+
+def item_reports(database: Database, which: str, limit: int) -> list[ItemReport]:
+    """Return items for people.
+
+    Args:
+        database: Only read.
+        which: `FAILED` or `WORST`.
+        limit: At most so many; -1: all.
+    """
+    rows = database.rows(
+        f"""
+        SELECT i.line, c.path, i.item_id, i.text, i.voice, i.file, i.num_bytes, h.name, i.num_words,
+            i.num_wrong_words, i.number
+        FROM items i JOIN sources c ON c.key = i.source LEFT JOIN shards h ON h.key = i.shard {which}
+        """,
+        (limit,),
+    )
+    found = pieces(database, [row[-1] for row in rows])
+    reports = []
+    for line, source, item_id, text, voice, file, num_bytes, shard, num_words, num_wrong, number in rows:
+        reports.append(
+            ItemReport(
+                line=line,
+                source=source,
+                item_id=item_id,
+                text=text,
+                voice=voice,
+                attempts=max((piece.num_takes for piece in found[number]), default=0),
+                problems=tuple(problem for piece in found[number] for problem in piece.problems),
+                score=min((piece.score for piece in found[number] if piece.score is not None), default=None),
+                word_error_rate=word_error_rate(num_words, num_wrong),
+                file=file if num_bytes is not None and shard is None else None,
+                shard=shard,
+            )
+        )
+    return reports
 
 
 def _num_tokens(database: Database, numbers: Sequence[int]) -> dict[int, int]:

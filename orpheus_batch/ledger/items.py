@@ -7,13 +7,14 @@ is made of it, is not known here.
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from orpheus_batch.errors import LedgerError
 from orpheus_batch.ledger import item_plan, item_reports
 from orpheus_batch.ledger.chapters import PLACED_SEGMENT_COLUMNS, placed_segment
 from orpheus_batch.ledger.item_records import (
     ItemRecord,
+    ItemReport,
     KnownItem,
     MadeItem,
     ManifestRow,
@@ -317,6 +318,31 @@ class ItemLedger(Ledger):
         """Return how many items on the line are planned, done and failed."""
         rows = self._database.rows("SELECT state, count(*) FROM items WHERE line IS NOT NULL GROUP BY state")
         return {"planned": 0, "done": 0, "failed": 0} | dict(rows)
+
+    def done_by(self, column: Literal["voice", "split"]) -> dict[str, dict[str, Any]]:
+        """Return number and seconds of finished items that passed the checks, by voice or by split."""
+        rows = self._database.rows(
+            f"""
+            SELECT {column}, count(*), coalesce(sum(duration_s), 0.0) FROM items
+            WHERE state = 'done' AND line IS NOT NULL GROUP BY 1 ORDER BY 1
+            """
+        )
+        return {name: {"num_items": num, "audio_s": audio_s} for name, num, audio_s in rows}
+
+    def num_takes(self) -> int:
+        """Return how many takes the items on the line have."""
+        ((num,),) = self._database.rows(
+            "SELECT coalesce(sum(num_takes), 0) FROM segments WHERE position IS NOT NULL"
+        )
+        return num
+
+    def failed_items(self, limit: int = -1) -> list[ItemReport]:
+        """Return items of which a segment failed, in order."""
+        return item_reports.item_reports(self._database, item_reports.FAILED, limit)
+
+    def worst_items(self, limit: int) -> list[ItemReport]:
+        """Return finished items, the worst score first; an item is as good as its worst segment."""
+        return item_reports.item_reports(self._database, item_reports.WORST, limit)
 
     def word_error_rate(self) -> float | None:
         """Return the wrong words for each word, of finished items that a recogniser heard; None if it heard none."""

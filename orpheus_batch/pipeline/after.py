@@ -82,10 +82,11 @@ def book_status(out: Path, *, num_suspects: int = 0) -> list[BookStatus]:
     Raises:
         LedgerError: There is no ledger at all.
     """
-    return [_status(folder, num_suspects) for folder in _folders(out)]
+    return [status_of_book(folder, num_suspects) for folder in output_folders(out)]
 
 
-def _status(folder: Path, num_suspects: int) -> BookStatus:
+def status_of_book(folder: Path, num_suspects: int = 0) -> BookStatus:
+    """Return where the book of a folder stands."""
     try:
         with Ledger.open(folder, read_only=True) as ledger:
             rows = ledger.chapters()
@@ -237,7 +238,7 @@ def recorded_config(tree: dict[str, Any]) -> Config:
 
 def _find(out: Path, segment_id: str, text: str) -> tuple[Path, SegmentReport]:
     found = []
-    for folder in _folders(out):
+    for folder in output_folders(out):
         with Ledger.open(folder, read_only=True) as ledger:
             found += [
                 (folder, report)
@@ -255,7 +256,12 @@ def _find(out: Path, segment_id: str, text: str) -> tuple[Path, SegmentReport]:
     return found[0]
 
 
-def _folders(out: Path) -> list[Path]:
+def output_folders(out: Path) -> list[Path]:
+    """Return the folders with a ledger: ``out`` itself, or those in it.
+
+    Raises:
+        LedgerError: There are none.
+    """
     folders = book_folders(out)
     if not folders:
         raise LedgerError(f"nothing was rendered in {out}: neither it nor a folder in it holds a ledger")
