@@ -3,12 +3,14 @@
 Both texts go through Whisper's own normaliser first (`transformers`: the English one, or the basic one with the
 letters of Chinese and Japanese as words), so that spelling, capitals, punctuation, numbers in figures and "um" do not
 count; before it brackets are taken off (it would drop what is in them), after it the parts of a number are joined, for
-"nine forty-five" may be written 9:45, 9.45 or 945. Tags such as <laugh> are no words. It knows no audio.
+"nine forty-five" may be written 9:45, 9.45 or 945. Tags such as <laugh> are no words, and "someone" is "some one". It
+knows no audio.
 """
 
 import functools
+import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 NORMALISER = "Whisper's English normaliser, or its basic one for other languages; parts of a number joined"
@@ -20,6 +22,9 @@ _NUMBER_PARTS = re.compile(r"(?<=\d)[ .](?=\d)")
 _LETTER_LANGUAGES = ("zh", "ja", "th", "lo", "my", "yue")
 """written without blanks between words"""
 
+Edit = tuple[str, str]
+"""a word of the text and the one that was heard for it; "" where there is none"""
+
 
 @dataclass(frozen=True, slots=True)
 class WordErrors:
@@ -30,7 +35,7 @@ class WordErrors:
     num_wrong: int
     """replaced, dropped and invented ones, the fewest that explain what was heard"""
     longest_run: int
-    """of these, the most in a row: words of the text or of what was heard, whichever are more"""
+    """of these, the most in a row, counted in words of the text or of what was heard, whichever are more"""
 
     @property
     def rate(self) -> float:
@@ -48,19 +53,24 @@ def compare_words(said: str, heard: str, language: str = "en") -> WordErrors:
     """
     normalize = _normaliser(language)
     reference, hypothesis = normalize(said).split(), normalize(heard).split()
-    num_wrong, longest_run, said_run, heard_run = 0, 0, 0, 0
-    for in_said, in_heard, is_equal in _alignment(reference, hypothesis):
-        if is_equal:
-            said_run = heard_run = 0
-            continue
-        num_wrong += 1
-        said_run, heard_run = said_run + in_said, heard_run + in_heard
-        longest_run = max(longest_run, said_run, heard_run)
+    num_wrong = longest_run = 0
+    for run in _wrong_runs(reference, hypothesis):
+        num_wrong += len(run)
+        in_said, in_heard = ([word for word in side if word] for side in zip(*run, strict=True))
+        longest_run = max(longest_run, len(in_said), len(in_heard))
     return WordErrors(len(reference), num_wrong, longest_run)
 
 
-def _alignment(said: list[str], heard: list[str]) -> list[tuple[bool, bool, bool]]:
-    """Return the fewest edits in order, each as: it takes a word of ``said``, one of ``heard``, and they are equal.
+def _wrong_runs(said: list[str], heard: list[str]) -> Iterator[list[Edit]]:
+    """Yield the edits between two words that are right, unless they come to the same letters: someone, some one."""
+    for is_equal, edits in itertools.groupby(_alignment(said, heard), lambda edit: edit[0] == edit[1]):
+        run = list(edits)
+        if not is_equal and "".join(word for word, _ in run) != "".join(word for _, word in run):
+            yield run
+
+
+def _alignment(said: list[str], heard: list[str]) -> list[Edit]:
+    """Return the fewest edits that make one of the other, words that stay included, in order.
 
     Wagner and Fischer, "The String-to-String Correction Problem", JACM 21 (1974).
     """
@@ -71,19 +81,18 @@ def _alignment(said: list[str], heard: list[str]) -> list[tuple[bool, bool, bool
             row.append(min(above[j - 1] + (word != other), above[j] + 1, row[j - 1] + 1))
         costs.append(row)
     i, j = len(said), len(heard)
-    steps = []
+    edits = []
     while i or j:
-        is_equal = bool(i and j and said[i - 1] == heard[j - 1])
-        if i and j and costs[i][j] == costs[i - 1][j - 1] + (not is_equal):
+        if i and j and costs[i][j] == costs[i - 1][j - 1] + (said[i - 1] != heard[j - 1]):
             i, j = i - 1, j - 1
-            steps.append((True, True, is_equal))
+            edits.append((said[i], heard[j]))
         elif i and costs[i][j] == costs[i - 1][j] + 1:
             i -= 1
-            steps.append((True, False, False))
+            edits.append((said[i], ""))
         else:
             j -= 1
-            steps.append((False, True, False))
-    return steps[::-1]
+            edits.append(("", heard[j]))
+    return edits[::-1]
 
 
 @functools.cache

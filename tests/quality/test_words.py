@@ -34,6 +34,7 @@ def test_words_are_counted(said, heard, expected):
         ("He paid one thousand two hundred dollars.", "He paid $1,200."),
         ("He came (they said) late.", "he came they said late"),
         ("Well <laugh> I do not know.", "Well, I don't know."),
+        ("If someone has stolen the bed-room.", "If some one has stolen the bedroom"),
         ("It was on the twenty-first of May.", "It was on the 21st of May."),
     ],
 )
