@@ -23,6 +23,7 @@ from orpheus_batch.cli.prompts import prompts
 from orpheus_batch.cli.redo import redo
 from orpheus_batch.cli.render import render
 from orpheus_batch.cli.status import status
+from orpheus_batch.cli.text import text
 from orpheus_batch.cli.verify import verify
 from orpheus_batch.cli.voices import voices
 from orpheus_batch.errors import OrpheusBatchError
@@ -50,6 +51,7 @@ def cli() -> None:
     \b
     Start here:
       orpheus-batch plan alice.txt               what would be read, and how long it plays
+      orpheus-batch text alice.txt               before and after: numbers, names, what is left out, and why
       orpheus-batch render alice.txt -o out      out/<title>/01 - <chapter>.mp3 ...
       orpheus-batch status out                   how far it is, beside a running render
       orpheus-batch redo out --find 'some words' another take of one sentence
@@ -64,6 +66,7 @@ for command in (
     corpus,
     merge,
     plan,
+    text,
     status,
     redo,
     export,

@@ -96,6 +96,8 @@ def _show(book: "BookPreview", *, quiet: bool) -> None:
         if book.handled:
             click.echo("  found: " + ", ".join(f"{what} ({count:,})" for what, count in book.handled))
         _show_marks(book.marks)
+        for note in book.notes:
+            click.echo(f"  note: {note}")
         _show_odd(f"longer than the voice speaks well: {len(book.too_long):,}", book.too_long)
         _show_odd(f"shorter than the voice speaks well: {len(book.too_short):,}", book.too_short)
     click.echo(

@@ -18,6 +18,7 @@ from orpheus_batch.data import Book, ChapterPlan, Segment
 from orpheus_batch.errors import InputError, LedgerError
 from orpheus_batch.ledger.records import PendingSegment
 from orpheus_batch.ledger.store import LEDGER_NAME, Ledger
+from orpheus_batch.text.languages import language_notes
 from orpheus_batch.text.lexicon import Lexicon
 from orpheus_batch.text.lexicon_file import load_lexicon
 from orpheus_batch.text.marks import REPORTED
@@ -175,6 +176,8 @@ def record_plan(
         LedgerError: Its ledger is in use, damaged, or can't be written.
     """
     book = load_book(source, config)
+    for note in language_notes(book.language, pack, pack.voice(config.voice or pack.default_voice)):
+        logger.warning("%s: %s", source.name, note)
     folder = shelf.folder_of(book)
     with Ledger.open(folder) as ledger:
         plans = make_plan(book, pack, config, model["fingerprint"], ledger.overrides())

@@ -14,7 +14,9 @@ from orpheus_batch.data import Book, ChapterPlan, Segment
 from orpheus_batch.errors import ConfigError, InputError
 from orpheus_batch.pipeline.books import find_sources, load_book, make_plan, needed_bytes, predicted_s
 from orpheus_batch.pipeline.models import pack_of
+from orpheus_batch.text.languages import language_notes
 from orpheus_batch.text.marks import REPORTED, advice
+from orpheus_batch.text.markup import APART
 from orpheus_batch.text.segment import segment_limits
 from orpheus_batch.voices import ModelPack
 
@@ -85,6 +87,8 @@ class BookPreview:
     """what a marked-up book holds beside plain paragraphs, and how often"""
     marks: tuple[MarkPreview, ...] = ()
     """pauses and emotion tags to look at"""
+    notes: tuple[str, ...] = ()
+    """what is not done for the book's language"""
     error: str = ""
 
     @property
@@ -164,6 +168,7 @@ def _preview(source: Path, config: Config, pack: ModelPack, limits: tuple[int, i
         language=book.language,
         handled=book.handled,
         marks=_marks(book, plans, pack),
+        notes=language_notes(book.language, pack, pack.voice(config.voice or pack.default_voice)),
         too_short=tuple(_odd(p, s) for p, s in segments if len(s.text) < limits[0]),
         too_long=tuple(_odd(p, s) for p, s in segments if len(s.text) > limits[1]),
     )
@@ -210,7 +215,9 @@ def _skipped(book: Book, plans: Sequence[ChapterPlan]) -> tuple[SkippedPreview, 
         ]
     by_reason: dict[str, list] = {}
     for span, text in spans:
-        by_reason.setdefault(span.reason, []).append((span.end - span.start, " ".join(text.split())))
+        by_reason.setdefault(span.reason, []).append(
+            (span.end - span.start, " ".join(text.translate(APART).split()))
+        )
     found = [
         SkippedPreview(
             reason=reason,

@@ -46,17 +46,40 @@ def choose_sections(
                 section, title=title, skip_reason="", heading_end=max(section.heading_end, section.start)
             )
     for unwanted in exclude:
-        numbers = _NUMBERS.fullmatch(unwanted.strip())
-        if numbers is not None:
-            first, last = int(numbers[1]), int(numbers[2] or numbers[1])
-            if not 1 <= first <= last <= len(chapters):
-                raise InputError(f"can't exclude {unwanted}: the book has chapters 1 to {len(chapters)}")
-            found = chapters[first - 1 : last]
-        else:
-            found = _matching("exclude", unwanted, {index: (sections[index].title,) for index in chapters})
-        for index in found:
+        for number in _named("exclude", unwanted, [sections[index].title for index in chapters]):
+            index = chapters[number]
             chosen[index] = replace(sections[index], skip_reason=EXCLUDED)
     return chosen
+
+
+def chosen_chapters(titles: Sequence[str], wanted: Sequence[str], path: str) -> list[int]:
+    """Return the indices of the chapters that are asked for; all if none is.
+
+    Args:
+        titles: Of all chapters.
+        wanted: Numbers from 1, ranges ("10-12") or titles, ``*`` for anything.
+        path: Of the book, for messages.
+
+    Raises:
+        InputError: One of them fits nothing; says what there is.
+    """
+    if not wanted:
+        return list(range(len(titles)))
+    try:
+        return sorted({index for what in wanted for index in _named("show", what, titles)})
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _named(what: str, wanted: str, titles: Sequence[str]) -> list[int]:
+    """Return the indices of chapters by number, range or title."""
+    numbers = _NUMBERS.fullmatch(wanted.strip())
+    if numbers is None:
+        return _matching(what, wanted, {index: (title,) for index, title in enumerate(titles)})
+    first, last = int(numbers[1]), int(numbers[2] or numbers[1])
+    if not 1 <= first <= last <= len(titles):
+        raise InputError(f"can't {what} {wanted}: the book has chapters 1 to {len(titles)}")
+    return list(range(first - 1, last))
 
 
 def _matching(what: str, wanted: str, names: dict[int, tuple[str, ...]]) -> list[int]:

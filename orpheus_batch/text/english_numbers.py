@@ -147,6 +147,12 @@ def _money(match: re.Match[str]) -> str:
     return f"{words} {f'{scale} ' if scale else ''}{country}{many}"
 
 
+def _pounds(match: re.Match[str]) -> str:
+    """Read "L500" and "500l.", as books wrote pounds without the sign; the stop stays where the sentence may end."""
+    stop = "." if match.groupdict().get("last") is not None else ""
+    return f"{number_words(match[1])} {'pound' if match[1] == '1' else 'pounds'}{stop}"
+
+
 _UNITS: dict[str, tuple[str, str]] = {}
 for _names, _one, _many in (
     ("km kms", "kilometer", ""), ("cm cms", "centimeter", ""), ("mm", "millimeter", ""), ("nm", "nanometer", ""),
@@ -288,6 +294,8 @@ NUMBER_RULES: tuple[Rule, ...] = (
         rf"(?P<country>\b(?:US|AU|A|CA|C|HK))?(?P<sign>[$£€¥₹₽])\s?(?P<amount>{_N})(?:{_TO}[$£€¥₹₽]?(?P<upper>{_N}))?"
         r"(?: (?P<scale>hundred|thousand|million|billion|trillion)\b(?! dollars)|(?P<short>k|K|mn?|M|bn?|B|tn)\b)?"
         r"(?:[ -](?P<thing>bill|note|coin|ticket|bet|prize|fine|reward)\b)?"), _money),
+    ("old money", re.compile(r"(?<![\w.,£$'-])L\.?(\d{1,3}(?:,\d{3})+|\d{2,6})(?![\w/]|[.,]\d)"), _pounds),
+    ("old money", re.compile(rf"(?<![\w.,£$-])({_N})l\.(?!\w)(?P<last>(?=\s+[A-Z]|[\"')]*$))?"), _pounds),
     ("money", re.compile(rf"({_N}) ?¢"), lambda m: f"{number_words(m[1])} cent{'' if m[1] == '1' else 's'}"),
     ("money", re.compile(rf"(?<![\w.,])({_N})p\b(?!\.\w)"), lambda m: f"{number_words(m[1])} pence"),
     ("money", re.compile(rf"\b(USD|EUR|GBP) ?({_N})|({_N}) (USD|EUR|GBP)\b"), lambda m: (

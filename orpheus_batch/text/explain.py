@@ -4,13 +4,17 @@ For people and proofs: the changes, put into the text at their spans, give exact
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from orpheus_batch.text.lexicon import Respelling, respell
 from orpheus_batch.text.normalize import normalize
 
+LEXICON_RULE = "lexicon ({})"
+"""rule of a respelling, with the file and line of its entry"""
+MAX_COMPARED = 4_000_000
+"""product of two lengths in tokens that are compared; what lies between the equal ends of longer ones is one change"""
 _TOKEN = re.compile(r"[^\W\d_]+|\d+|\s+|.", re.DOTALL)
 
 
@@ -41,7 +45,7 @@ class _Origins:
         starts = [0]
         for token in old:
             starts.append(starts[-1] + len(token))
-        for what, i, j, k, m in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        for what, i, j, k, m in _joined(old, _differences(old, new)):
             covered = self.spans[starts[i] : starts[j]]
             if what == "equal":
                 spans += covered
@@ -58,7 +62,7 @@ class _Origins:
         for find in found:
             spans += self.spans[position : find.start]
             spans += [(find.start, find.end, False)] * len(find.spoken)
-            self.touched.append((f"lexicon ({find.entry.place})", find.start, find.end))
+            self.touched.append((LEXICON_RULE.format(find.entry.place), find.start, find.end))
             position = find.end
         self.spans = spans + self.spans[position:]
 
@@ -67,6 +71,43 @@ class _Origins:
             return min(span[0] for span in covered), max(span[1] for span in covered)
         place = self.spans[position - 1][1] if position else 0
         return place, place
+
+
+def _differences(old: list[str], new: list[str]) -> Iterator[tuple[str, int, int, int, int]]:
+    """Yield what `difflib` does; a text of a million tokens would keep it busy for hours."""
+    first, last = 0, 0
+    shorter = min(len(old), len(new))
+    while first < shorter and old[first] == new[first]:
+        first += 1
+    while last < shorter - first and old[-1 - last] == new[-1 - last]:
+        last += 1
+    inner_old, inner_new = old[first : len(old) - last], new[first : len(new) - last]
+    yield "equal", 0, first, 0, first
+    if len(inner_old) * len(inner_new) > MAX_COMPARED:
+        yield "replace", first, len(old) - last, first, len(new) - last
+    else:
+        matcher = SequenceMatcher(None, inner_old, inner_new, autojunk=False)
+        for what, i, j, k, m in matcher.get_opcodes():
+            yield what, i + first, j + first, k + first, m + first
+    yield "equal", len(old) - last, len(old), len(new) - last, len(new)
+
+
+def _joined(
+    old: list[str], steps: Iterator[tuple[str, int, int, int, int]]
+) -> list[tuple[str, int, int, int, int]]:
+    """Make one change of two that only a blank parts: "5 km" is "five kilometers", not each of them."""
+    joined: list[tuple[str, int, int, int, int]] = []
+    for step in steps:
+        if step[1] == step[2] and step[3] == step[4]:
+            continue
+        apart = len(joined) > 1 and joined[-1][0] == "equal" and step[0] != "equal"
+        if apart and old[joined[-1][1] : joined[-1][2]] == [" "]:
+            joined.pop()
+            first = joined.pop()
+            joined.append(("replace", first[1], step[2], first[3], step[4]))
+        else:
+            joined.append(step)
+    return joined
 
 
 def explain(

@@ -26,6 +26,8 @@ _SPECIAL = re.compile(
     r"|\[Greek: *(?P<greek>[^\]\[]{1,300})\]"
     r"|\[(?P<link>[^\]\[\n]{1,300})\]\([^)\s]{1,2000}\)"
 )
+APART = {0xFFF9: None, 0xFFFB: None}
+"""translates away the marks around what a marked-up book sets apart, its words left"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ _FIRST = re.compile(
 _OF_CENTURY = re.compile(
     rf"\b(?=[IVX]+(?:th|st|nd|rd)?\b)({ROMAN})(?:th|st|nd|rd)?(?= (?:[Cc]entur|[Dd]ynast|[Ll]egion))"
 )
+_ORDINAL = re.compile(rf"\b(?=[IVXLC]{{2,}}th\b)({ROMAN})th\b")
 _LONG = re.compile(rf"\b(?=[MDCLXVI]{{4,}}\b)({ROMAN})\b(?!['’])")
 _IN_HEADING = re.compile(rf"(?:(?<=^)|(?<=[.,:(] )){ROMAN}(?=[.:)]|\s*$|\s+[-—–])")
 _MAYBE = re.compile(r"[IVXLCDM](?:th\b|(?![a-z]))|\s[ivxlc]{2}")
@@ -47,6 +48,7 @@ def read_romans(text: str, heading: bool = False) -> str:
     text = _AFTER_WAR.sub(r"\1 One", text)
     text = _FIRST.sub(r"\1 the First", text)
     text = _OF_CENTURY.sub(lambda m: ordinal(number_value(m[1]) or 0), text)
+    text = _ORDINAL.sub(lambda m: ordinal(number_value(m[1]) or 0), text)
     text = _LONG.sub(_year_or_number, text)
     if heading:
         text = _IN_HEADING.sub(_spoken, text)

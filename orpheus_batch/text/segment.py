@@ -8,16 +8,16 @@ an edit changes the segments around it and no others.
 import dataclasses
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from orpheus_batch.config import PauseConfig
 from orpheus_batch.data import Book, Boundary, Chapter, ChapterPlan, Sampling, Segment, Sentence, SkippedSpan
 from orpheus_batch.errors import ConfigError, CoverageError
-from orpheus_batch.text.lexicon import Lexicon, Respeller
-from orpheus_batch.text.marks import EARLY_PAUSE, LONG_PAUSE, MAX_PAUSE_S, cut_marks
+from orpheus_batch.text.lexicon import Lexicon
+from orpheus_batch.text.marks import EARLY_PAUSE, LONG_PAUSE, MAX_PAUSE_S
 from orpheus_batch.text.paragraphs import SCENE_BREAK
+from orpheus_batch.text.speak import Spoken, speak_chapter
 from orpheus_batch.text.split import SentenceSplitter
-from orpheus_batch.text.utterance import source_offsets, spoken_parts
 from orpheus_batch.voices import ModelPack
 
 SEGMENT_FORMAT_VERSION = 1
@@ -97,19 +97,11 @@ def plan_chapter(
     """
     low, high = segment_limits(pack, min_chars, max_chars)
     pack.voice(voice)
-    lexicon = lexicon or Lexicon()
     pieces: list[_Piece] = []
     paragraph: list[_Piece] = []
-    for sentence in cut_marks(chapter, sentences, pack.tags):
-        source = chapter.text[sentence.start - chapter.source_start : sentence.end - chapter.source_start]
-        titles = (
-            sentence.boundary is Boundary.HEADING
-            or sentence.start < chapter.source_start + chapter.heading_length
-        )
-        paragraph += _speak(
-            sentence, source, pack, high, titles, lexicon.respeller(pack.voice(sentence.voice or voice))
-        )
-        if sentence.boundary not in (Boundary.SENTENCE, Boundary.CLAUSE):
+    for spoken in speak_chapter(chapter, sentences, pack=pack, voice=voice, max_chars=high, lexicon=lexicon):
+        paragraph += _pieces(spoken)
+        if spoken.sentence.boundary not in (Boundary.SENTENCE, Boundary.CLAUSE):
             pieces += _join_short(paragraph, low, high)
             paragraph = []
     pieces += _join_short(paragraph, low, high)
@@ -200,37 +192,20 @@ def segment_limits(pack: ModelPack, min_chars: int | None, max_chars: int | None
     return low, high
 
 
-def _speak(
-    sentence: Sentence, source: str, pack: ModelPack, max_chars: int, heading: bool, respeller: Respeller | None
-) -> list[_Piece]:
-    """Return a sentence as one spoken piece, or several if it is too long.
-
-    Args:
-        sentence: Any.
-        source: The characters of its span.
-        pack: Its alphabet and tags.
-        max_chars: Of a spoken piece.
-        heading: It is one.
-        respeller: Of its voice.
-    """
-    if sentence.skip_reason:
-        place = (sentence.start, sentence.end, sentence.boundary, sentence.skip_reason)
-        return [_Piece("", *place, pause_s=sentence.pause_s)]
-    pieces: list[_Piece] = []
-    goes_on = sentence.boundary is Boundary.CLAUSE
-    found = respeller.find(sentence.text) if respeller else ()
-    parts = spoken_parts(sentence.text, pack, max_chars, heading, goes_on, found)
-    offsets = source_offsets(source, sentence.text, [first for first, _ in parts[1:]])
-    starts = [sentence.start, *(sentence.start + offset for offset in offsets), sentence.end]
-    for number, (_, spoken) in enumerate(parts):
-        last = number == len(parts) - 1
-        boundary = sentence.boundary if last else Boundary.CLAUSE
-        reason = "" if spoken else "no pronounceable characters"
-        if len(spoken) > max_chars:
-            reason = f"a word longer than {max_chars} characters"
-        place = (starts[number], starts[number + 1], boundary, reason, heading)
-        pieces.append(_Piece("" if reason else spoken, *place, voice=sentence.voice))
-    return pieces
+def _pieces(spoken: Spoken) -> Iterator[_Piece]:
+    """Yield a sentence's parts as pieces."""
+    for part in spoken.parts:
+        last = part is spoken.parts[-1]
+        yield _Piece(
+            part.text,
+            part.start,
+            part.end,
+            spoken.sentence.boundary if last else Boundary.CLAUSE,
+            part.skip_reason,
+            fixed=spoken.heading,
+            pause_s=spoken.sentence.pause_s,
+            voice=spoken.sentence.voice,
+        )
 
 
 def _join_short(pieces: Sequence[_Piece], min_chars: int, max_chars: int) -> list[_Piece]:

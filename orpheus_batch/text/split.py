@@ -11,7 +11,7 @@ from orpheus_batch.data import Book, Boundary, Chapter, Sentence, TextUnit
 from orpheus_batch.text.blocks import Layout, iter_blocks, measure_layout
 from orpheus_batch.text.boundaries import sentence_ends
 from orpheus_batch.text.headings import is_bare_number, is_label_line
-from orpheus_batch.text.markup import clean
+from orpheus_batch.text.markup import APART, clean
 from orpheus_batch.text.paragraphs import cut_paragraphs
 from orpheus_batch.text.punkt import load_tokenizer
 
@@ -84,9 +84,8 @@ class SentenceSplitter:
 
     def _split_unit(self, text: str, unit: TextUnit) -> list[tuple[int, str, Boundary, str]]:
         if unit.skip_reason:
-            return [
-                (unit.start, " ".join(text[unit.start : unit.end].split()), unit.boundary, unit.skip_reason)
-            ]
+            left_out = " ".join(text[unit.start : unit.end].translate(APART).split())
+            return [(unit.start, left_out, unit.boundary, unit.skip_reason)]
         cleaned = clean(text, unit.start, unit.end, ", " if unit.verse else " ")
         ends = sentence_ends(cleaned.text, self._tokenizer)
         pieces = []

@@ -100,18 +100,28 @@ def source_offsets(source: str, text: str, positions: Sequence[int]) -> list[int
     Returns:
         Offsets into ``source``, strictly ascending, above 0 and below its length.
     """
+    offsets = source_places(source, text, positions)
+    bounds = [0, *offsets, len(source)]
+    if any(a >= b for a, b in itertools.pairwise(bounds)):
+        return [round(position * len(source) / len(text)) for position in positions]
+    return offsets
+
+
+def source_places(source: str, text: str, positions: Sequence[int]) -> list[int]:
+    """Return where characters of the clean text stand in the source; as `source_offsets`, but in no strict order.
+
+    Args:
+        source: The sentence's span.
+        text: The sentence's clean text.
+        positions: Offsets of characters in ``text``, ascending, the same twice too.
+    """
     if not positions:
         return []
     words = list(_WORD.finditer(text))
     source_words = list(_WORD.finditer(source))
     if [word.group() for word in words] == [word.group() for word in source_words]:
-        offsets = _offsets_by_word(words, source_words, positions)
-    else:
-        offsets = _offsets_by_character(source, text, positions)
-    bounds = [0, *offsets, len(source)]
-    if any(a >= b for a, b in itertools.pairwise(bounds)):
-        return [round(position * len(source) / len(text)) for position in positions]
-    return offsets
+        return _offsets_by_word(words, source_words, positions)
+    return _offsets_by_character(source, text, positions)
 
 
 def _offsets_by_word(

@@ -16,6 +16,7 @@ COMMANDS = (
     "corpus",
     "merge",
     "plan",
+    "text",
     "status",
     "redo",
     "voices",

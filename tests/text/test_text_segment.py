@@ -50,6 +50,19 @@ def test_short_sentences_join_within_the_paragraph() -> None:
     assert [f"{LONG} and {LONG[:40]}.", "He ran away."] == _texts(f"{LONG} and {LONG[:40]}. He ran away.")
 
 
+@pytest.mark.parametrize(
+    "short", ["St. John", "Dr. Snodhead", "J. Smith", "vol. 12", "i.e. himself", "Mr. Day"]
+)
+def test_no_cut_between_an_abbreviation_and_its_word(short: str) -> None:
+    """ "The Vision of St." would be read as a street's, and "this same Dr." as a drive's."""
+    text = f"{LONG} and through the wood to {short} and then {LONG.lower()} than it ever had before"
+    for max_chars in range(30, 130):
+        pieces = [segment.text for segment in _plan(text, min_chars=1, max_chars=max_chars).segments]
+        assert not any(
+            piece.rstrip(",").endswith(("Street", "Drive", "J.", "vol.", "i.e.", "Mr.")) for piece in pieces
+        )
+
+
 def test_long_sentences_are_cut_at_clauses() -> None:
     """At a semicolon or a comma near the middle rather than at the limit; each piece ends in punctuation."""
     text = f"{LONG}, as roads will; and nobody who walked along it could say where it led, or who had made it."
