@@ -7,6 +7,7 @@
 #   TRTLLM_STANDIN_LOG           file that gets a line of JSON for each LLM and each request
 #   TRTLLM_STANDIN_FAULTS        JSON: rules that spoil, fail, hang or kill; see `Faults`
 #   TRTLLM_STANDIN_KEEP_STOP=1   the end token stays in token_ids
+#   TRTLLM_STANDIN_EXITS=1       loading ends the interpreter, and leaves a thread behind
 import asyncio
 import dataclasses
 import json
@@ -44,6 +45,14 @@ def is_greedy(params):
     return unset or params.temperature == 0 or params.top_k == 1 or params.top_p == 0
 
 
+def initialise_mpi():
+    """What importing the library does: with a launcher's variables MPI waits for ranks that nobody has started."""
+    ranks = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID")
+    left_over = sorted(name for name in ranks if name in os.environ)
+    if left_over and not os.environ.get(IN_MPI_WORKER):
+        raise RuntimeError(f"MPI_Init failed: this is one rank of many, says {', '.join(left_over)}")
+
+
 def log(**entry):
     """Append a line to the log."""
     if os.environ.get("TRTLLM_STANDIN_LOG"):
@@ -55,7 +64,8 @@ class Faults:
     """Rules ``{"kind", "every" or "at" or "prompt", "times"}``; "times" counts over all processes.
 
     Kinds: wrong_position, text_id, control_id, mid_frame_stop, ragged_end, timeout (all spoil a stream), error (fails
-    the request), refuse (at submission), hang (never answers), die (kills the process).
+    the request), refuse (at submission), hang (never answers), die (kills the process), break (fails this request and
+    all that are in flight or come later in this process, as a broken executor does).
     """
 
     def __init__(self):
@@ -172,6 +182,9 @@ class _BaseLLM:
                 raise ValueError(f"{type(self).__name__} got invalid argument: {name}")
         if not os.environ.get("TRTLLM_STANDIN_GPU"):
             raise RuntimeError("No CUDA GPUs are available")  # read while arguments are validated
+        if os.environ.get("TRTLLM_STANDIN_EXITS"):
+            threading.Thread(target=threading.Event().wait, daemon=False).start()
+            sys.exit("the driver is too old")
         self.args = kind(**given)
         self._check(self.args)
         _start_mpi_workers(tensor_parallel_size)
@@ -181,7 +194,9 @@ class _BaseLLM:
             kind=type(self).__name__,
             arguments={name: _plain(value) for name, value in given.items()},
             environment={
-                n: v for n, v in os.environ.items() if n.startswith(("CUDA_", "TLLM", "SLURM", "OMPI", "PM"))
+                n: v
+                for n, v in os.environ.items()
+                if n.startswith(("CUDA_", "TLLM", "SLURM", "OMPI", "PM", "RANK"))
             },
             pid=os.getpid(),
         )
@@ -190,6 +205,7 @@ class _BaseLLM:
         self._faults = Faults()
         self._num_requests = 0
         self._requests = queue.SimpleQueue()
+        self._is_broken = False
         self._running = {}
         self._is_shut_down = False
         self._engine, self._layout = _embedded_engine(
@@ -263,7 +279,8 @@ class _BaseLLM:
         if "refuse" in kinds:
             raise ValueError("refused by a rule of the test")
         output = RequestOutput(self._num_requests, inputs)
-        if "error" in kinds:
+        self._is_broken = self._is_broken or "break" in kinds
+        if "error" in kinds or self._is_broken:
             output._answer("failed by a rule of the test")
         elif "hang" not in kinds:
             self._requests.put((output, params, kinds))
@@ -281,7 +298,7 @@ class _BaseLLM:
                 ids.append(params.end_id)
             completion.token_ids = ids
             completion.finish_reason = reason
-            output._answer(stream.error or None)
+            output._answer("the executor is broken" if self._is_broken else stream.error or None)
 
     def _pull(self):
         from orpheus_batch.data import Sampling, TokenRequest
@@ -365,7 +382,7 @@ class EngineLLM(_BaseLLM):
         assert args.kv_cache_config.dtype == "auto", "kv_cache_config.dtype is not for the TensorRT backend"
         config = json.loads((Path(args.model) / "config.json").read_text(encoding="utf-8"))
         built = config["build_config"]
-        for name in ("max_batch_size", "max_seq_len"):
+        for name in ("max_batch_size", "max_seq_len", "max_num_tokens"):
             if getattr(args, name) is not None and getattr(args, name) > built[name]:
                 raise ValueError(f"{name} {getattr(args, name)} is larger than the engine's {built[name]}")
         if config["version"] != VERSION:

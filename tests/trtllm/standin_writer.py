@@ -58,8 +58,9 @@ def write(version: str, folder: Path) -> Path:
         "__init__.py": (
             f'__version__ = "{version}"\n'
             "from tensorrt_llm.sampling_params import SamplingParams\n"
-            "from tensorrt_llm._standin import LLM\n"
+            "from tensorrt_llm._standin import LLM, initialise_mpi\n"
             "from tensorrt_llm import llmapi\n"
+            "initialise_mpi()\n"
         ),
         "sampling_params.py": _dataclass("SamplingParams", have["SamplingParams"], "check_sampling"),
         "executor/__init__.py": "",

@@ -8,7 +8,7 @@ import pytest
 
 from orpheus_batch.config import QualityConfig
 from orpheus_batch.data import Sampling, TokenRequest
-from orpheus_batch.engine.trtllm.engine import MAX_FAILURES_IN_A_ROW, TrtllmEngine
+from orpheus_batch.engine.trtllm.engine import MAX_DEATHS_IN_A_ROW, TrtllmEngine
 from orpheus_batch.engine.trtllm.llm_calls import LlmSettings
 from orpheus_batch.errors import EngineError
 from orpheus_batch.pack_writer import character_layout
@@ -39,7 +39,7 @@ SETTINGS = LlmSettings(
 
 
 class FakeWorker:
-    """A process that answers at once, as ``behave`` says: "ok", "die", "hang", "fail", or a message in its place."""
+    """A process that answers at once, as ``behave`` says: "ok", "die", "hang", "fail", "fatal", or a message."""
 
     num_started = 0
     log = "nowhere"
@@ -61,6 +61,8 @@ class FakeWorker:
             self._answers.append(what)
         elif what == "fail":
             self._answers.append({"event": "failed", "id": message["id"], "error": "RequestError: no"})
+        elif what == "fatal":
+            self._answers.append({"event": "fatal", "error": "MemoryError: host"})
         elif isinstance(what, dict):
             self._answers.append({"event": "result", "id": message["id"], **what})
         elif what == "ok":
@@ -207,10 +209,110 @@ def test_a_failed_request_fails_one_segment():
     assert 8 == sum(stream.finish_reason == "stop" for stream in streams.values())
 
 
-def test_an_engine_that_refuses_everything_ends_the_run():
-    """A dead executor refuses each request alone: a whole book must not fail segment by segment."""
-    with pytest.raises(EngineError, match=r"refused 32 requests one after the other.*RequestError: no"):
-        list(make(lambda message: "fail").generate(requests(MAX_FAILURES_IN_A_ROW + 10)))
+def test_a_last_request_that_fails_is_settled_without_a_restart():
+    """Nothing else is in flight to tell whose fault it was: a request that is known to work is asked again, briefly."""
+    asked = []
+    engine = make(lambda m: asked.append(m) or ("fail" if m["prompt"][2] == 7 + 8 else "ok"))
+    streams = list(engine.generate(requests(9)))
+    assert [f"s{i}" for i in range(9)] == [stream.segment_id for stream in streams]
+    assert ("error", 0) == (streams[-1].finish_reason, engine.num_restarts)
+    assert (10, 7) == (len(asked), asked[-1]["max_tokens"])
+
+
+@pytest.mark.parametrize("num_good", [1, 5, 19])
+def test_an_engine_that_answers_everything_with_errors_is_started_again(num_good):
+    """Its executor is broken and refuses all alike: no segment is charged for that, all are spoken by the next one."""
+    count = itertools.count()
+
+    def behave(message):
+        return "fail" if FakeWorker.num_started == 1 and next(count) >= num_good else "ok"
+
+    engine = make(behave)
+    streams = list(engine.generate(requests(30)))
+    assert sorted(f"s{i}" for i in range(30)) == sorted(stream.segment_id for stream in streams)
+    assert {"stop"} == {stream.finish_reason for stream in streams}
+    assert (2, 1) == (FakeWorker.num_started, engine.num_restarts)
+
+
+def test_a_request_that_breaks_the_executor_fails_one_segment():
+    """From it on everything fails until another process is there: it is found as one that kills is found."""
+    broken = set()
+
+    def behave(message):
+        if message["prompt"][2] == 7 + 11:
+            broken.add(FakeWorker.num_started)
+        return "fail" if FakeWorker.num_started in broken else "ok"
+
+    streams = by_id(make(behave).generate(requests(20)))
+    assert ["s11"] == [name for name, stream in streams.items() if stream.finish_reason == "error"]
+    assert 20 == len(streams)
+
+
+def test_an_engine_that_stays_broken_ends_the_run_and_fails_no_segment():
+    """Restarts that bring nothing are counted; what was asked for stays pending for the next run."""
+    count = itertools.count()
+    engine = make(lambda message: "ok" if next(count) < 4 else "fail")
+    reasons = []
+    with pytest.raises(
+        EngineError, match=rf"started {MAX_DEATHS_IN_A_ROW + 1} times.*what it spoke before.*no"
+    ):
+        reasons.extend(stream.finish_reason for stream in engine.generate(requests(40)))
+    assert ["stop"] * 4 == reasons
+
+
+def test_an_engine_that_never_spoke_ends_the_run_at_once():
+    """A library that misreads every call is not mended by loading it again."""
+    with pytest.raises(EngineError, match=r"spoken nothing yet, and 8 requests failed, .*RequestError: no"):
+        list(make(lambda message: "fail").generate(requests(50)))
+    assert 1 == FakeWorker.num_started
+
+
+def test_a_process_that_reports_its_own_end_is_started_again():
+    """An error of Python's own in there is a death like any other."""
+    count = itertools.count(1)
+    engine = make(lambda message: "fatal" if next(count) == 5 else "ok")
+    assert {"stop"} == {stream.finish_reason for stream in engine.generate(requests(20))}
+    assert 1 == engine.num_restarts
+
+
+@pytest.mark.parametrize("num_failing", [1, 3, 4])
+def test_a_restart_is_tried_more_than_once(monkeypatch, num_failing):
+    """The killed process's memory may not be free yet: it waits and tries again, and at last says what was said."""
+    monkeypatch.setattr("orpheus_batch.engine.trtllm.engine.RESTART_PAUSES_S", (0.0, 0.0, 0.0))
+    count, tries = itertools.count(1), itertools.count()
+    engine = make(lambda message: "die" if next(count) == 5 else "ok")
+
+    def spawn(environment):
+        worker = FakeWorker(lambda message: "ok")
+        if next(tries) < num_failing:
+            worker._answers = [{"event": "fatal", "error": "CUDA out of memory"}]
+        return worker
+
+    engine._spawn = spawn
+    if num_failing < 4:
+        assert 20 == len(list(engine.generate(requests(20))))
+        assert 1 == engine.num_restarts
+    else:
+        with pytest.raises(EngineError, match=r"(?s)in 4 tries; what is recorded is safe.*CUDA out of memory"):
+            list(engine.generate(requests(20)))
+
+
+def test_a_hung_request_is_noticed_while_others_flow():
+    """Its own time counts: a book that goes on for hours must not hide it to the end."""
+    done = []
+
+    def endless():
+        for request in requests(1_000_000):
+            if any(stream.segment_id == "s3" for stream in done):
+                return
+            yield request
+
+    engine = make(lambda m: "hang" if m["prompt"][2] == 7 + 3 else "ok", request_timeout_s=0.05)
+    for stream in engine.generate(endless()):
+        done.append(stream)
+        assert len(done) < 100_000
+    assert ["s3"] == [stream.segment_id for stream in done if stream.finish_reason == "error"]
+    assert 2 == engine.num_restarts
 
 
 GOOD = [LAYOUT.position_start(p) + 1 + f for f in range(5) for p in range(7)]
@@ -242,7 +344,8 @@ GOOD = [LAYOUT.position_start(p) + 1 + f for f in range(5) for p in range(7)]
 def test_whatever_the_library_returns_is_judged(token_ids, finish_reason, num_tokens, accepted, problem):
     """Ids can't be restricted by position there: every kind of wrong stream is survived, and refused by the checks."""
     answer = {"token_ids": token_ids, "finish_reason": finish_reason}
-    (stream,) = make(lambda message: answer).generate(requests(1))
+    engine = make(lambda message: answer if message["prompt"][2] == 7 + 1 else "ok")
+    stream = by_id(engine.generate(requests(2)))["s1"]
     assert num_tokens == len(stream.token_ids)
     assert np.int32 == stream.token_ids.dtype
     verdict = check_stream(stream, layout=LAYOUT, expected_num_tokens=35, config=QualityConfig())

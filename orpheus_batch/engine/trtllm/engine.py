@@ -1,8 +1,10 @@
 """The TensorRT-LLM engine: requests in, streams out, whatever happens to the process between.
 
-It keeps a window of requests with a process of its own, watches that they come back, and starts another process
-when one dies or hangs; what was in flight is taken again. Ids can't be restricted by position of the frame there,
-so a stream may hold anything: it is handed on as it is, cut at the stop id, for the stream checks to judge.
+It keeps a window of requests with a process of its own, watches that each comes back in its own time, and starts
+another process when one dies, hangs or answers everything with errors; what was in flight is taken again. A segment
+is charged with a failure only once the engine was seen to work after it. Ids can't be restricted by position of the
+frame there, so a stream may hold anything: it is handed on as it is, cut at the stop id, for the stream checks to
+judge.
 
 Of the two levels of exactness it gives the first: what is recorded stays, and a run stopped anywhere goes on.
 The same seed need not give the same stream twice, since what runs beside it changes a sum's rounding.
@@ -13,6 +15,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any, Protocol
 
@@ -31,12 +34,13 @@ logger = logging.getLogger(__name__)
 
 MAX_DEATHS_IN_A_ROW = 6
 """restarts without one stream between them: enough for the window to shrink to one and find a culprit twice"""
-MAX_FAILURES_IN_A_ROW = 32
-"""requests refused one after the other: then it is the engine that is broken, not they"""
+RESTART_PAUSES_S = (5.0, 30.0, 60.0)
+"""before each further try of a restart: the driver frees a killed process's memory when it gets to it"""
 _POLL_S = 0.2
 _IDLE_SLEEP_S = 0.005
 _STOP_TIMEOUT_S = 10.0
 _MAX_TOKEN_ID = (1 << 31) - 1
+_END = object()
 
 
 class Worker(Protocol):
@@ -86,7 +90,10 @@ class TrtllmEngine:
         self._start_timeout_s = start_timeout_s
         self._spawn = spawn
         self._window = Window(settings.max_batch_size)
-        self._deaths_in_a_row = self._failures_in_a_row = 0
+        self._deaths_in_a_row = 0
+        self._known_good: TokenRequest | None = None
+        """the last request that came through; sent again for a frame, it tells whether the engine works"""
+        self._away_s = self._answered_at = 0.0
         self.num_restarts = 0
         self.facts: dict[str, Any] = {}
         """what the process said when it was ready: version, backend, sampler, arguments"""
@@ -129,7 +136,9 @@ class TrtllmEngine:
             raise EngineError("this engine is generating already; end that generator first")
         self._generating = True
         try:
-            yield from self._streams(iter(requests))
+            for stream in self._streams(iter(requests)):
+                with self._away():
+                    yield stream
         finally:
             self._generating = False
             if not self._window.is_idle:
@@ -146,26 +155,31 @@ class TrtllmEngine:
     def _streams(self, requests: Iterator[TokenRequest | None]) -> Iterator[TokenStream]:
         exhausted = False
         while not (exhausted and self._window.is_idle):
+            if self._window.wants_probe and self._known_good is not None:
+                self._post(self._window.probe(self._known_good, TOKENS_PER_FRAME, self._now()))
             while self._window.num_again and self._window.num_free:
-                self._post(self._window.readmit(time.monotonic()))
+                self._post(self._window.readmit(self._now()))
             dry = False
             while not exhausted and not dry and not self._window.num_again and self._window.num_free:
-                try:
-                    request = next(requests)
-                except StopIteration:
+                with self._away():
+                    request = next(requests, _END)
+                if request is _END:
                     exhausted = True
-                    break
-                if request is None:
+                elif request is None:
                     dry = True
-                    break
-                refused = self._submit(request)
-                if refused is not None:
-                    yield refused
-            if self._window.is_idle:
-                if dry:
-                    time.sleep(_IDLE_SLEEP_S)
-                continue
-            yield from self._collect()
+                else:
+                    refused = self._submit(request)
+                    if refused is not None:
+                        yield refused
+            if self._window.is_waiting:
+                yield from self._collect()
+            elif self._window.held:
+                raise EngineError(
+                    f"TensorRT-LLM has spoken nothing yet, and {len(self._window.held)} requests failed, the last "
+                    f"so: {self._window.held[-1].error}; `orpheus-batch doctor` may tell more"
+                )
+            elif dry:
+                time.sleep(_IDLE_SLEEP_S)
 
     def _submit(self, request: TokenRequest) -> TokenStream | None:
         """Send a request; return a stream in its place if it can't run at all."""
@@ -182,7 +196,7 @@ class TrtllmEngine:
                 f"sequence is {self._settings.max_seq_len}",
             )
         max_tokens = min(wanted, room) // TOKENS_PER_FRAME * TOKENS_PER_FRAME
-        self._post(self._window.admit(request, max_tokens, time.monotonic()))
+        self._post(self._window.admit(request, max_tokens, self._now()))
         return None
 
     def _post(self, flight: Flight) -> None:
@@ -200,39 +214,62 @@ class TrtllmEngine:
         )
 
     def _collect(self) -> Iterator[TokenStream]:
-        """Yield what has come back; start another process if this one is gone or hangs."""
-        messages = self._worker.receive(_POLL_S)
+        """Yield what has come back; start another process if this one is gone, broken or hangs."""
+        broken = ""
+        try:
+            messages = self._worker.receive(_POLL_S)
+        except EngineError as error:
+            messages, broken = [], str(error)
         for message in messages:
             if message["event"] == "fatal":
-                raise EngineError(message["error"])
-            if message["event"] not in ("result", "failed"):
-                continue
-            flight = self._window.answered(message["id"])
-            if flight is None:
-                continue
-            self._deaths_in_a_row = 0
-            if message["event"] == "failed":
-                self._failures_in_a_row += 1
-                if self._failures_in_a_row >= MAX_FAILURES_IN_A_ROW:
-                    raise EngineError(
-                        f"TensorRT-LLM refused {self._failures_in_a_row} requests one after the other, the last "
-                        f"with: {message['error']}; `orpheus-batch doctor` may tell more"
-                    )
-                yield self._marked(_error_stream(flight.request, message["error"]))
-            else:
-                self._failures_in_a_row = 0
-                yield self._marked(_stream(flight.request, message, self._settings.stop_id))
-        oldest = self._window.oldest_sent_at()
-        limit = time.monotonic() - self._request_timeout_s
-        if self._worker.ended:
-            reason = f"its process ended ({self._worker.exit_description()})"
-            yield from self._restart(self._window.died, reason)
-        elif not messages and oldest is not None and oldest <= limit:
-            reason = f"a request was out for more than {self._request_timeout_s:.0f} s"
-            yield from self._restart(lambda: self._window.hung(limit), reason)
+                broken = message["error"]
+            elif message["event"] in ("result", "failed"):
+                flight = self._window.answered(message["id"])
+                if flight is None:
+                    continue
+                self._answered_at = self._now()
+                stream = self._stream_of(flight.request, message)
+                if not flight.is_probe:
+                    yield from self._settled(flight, stream)
+                elif stream.finish_reason == "error":
+                    broken = f"it answers with errors what it spoke before, the last: {stream.error}"
+                else:
+                    for held in self._window.release():
+                        yield self._marked(_error_stream(held.request, held.error))
+        sent_at = self._window.overdue_since()
+        limit = self._now() - self._request_timeout_s
+        if broken:
+            self._restart(broken, self._window.died)
+        elif self._worker.ended:
+            self._restart(f"its process ended ({self._worker.exit_description()})", self._window.died)
+        elif sent_at is not None and sent_at <= limit:
+            stands_still = self._answered_at <= self._now() - self._request_timeout_s / 2
+            self._restart(
+                f"a request was out for more than {self._request_timeout_s:.0f} s",
+                lambda reason: self._window.hung(limit, reason, stands_still=stands_still),
+            )
 
-    def _restart(self, put_back: Callable[[], list[Flight]], reason: str) -> Iterator[TokenStream]:
-        """Kill the process, start another, and yield streams for the requests that are given up."""
+    def _settled(self, flight: Flight, stream: TokenStream) -> Iterator[TokenStream]:
+        """Yield a stream that was spoken; hold back one that failed until it is known whose fault it was."""
+        if stream.finish_reason == "error":
+            self._window.hold(flight, stream.error)
+            return
+        self._window.came_through(flight)
+        self._deaths_in_a_row = 0
+        self._known_good = flight.request
+        yield self._marked(stream)
+
+    def _stream_of(self, request: TokenRequest, message: dict[str, Any]) -> TokenStream:
+        if message["event"] == "failed":
+            return _error_stream(request, message["error"])
+        return _stream(request, message, self._settings.stop_id)
+
+    def _restart(self, reason: str, put_back: Callable[[str], None]) -> None:
+        """Kill the process, put back what was in flight, and start another.
+
+        Raises:
+            EngineError: It was started time and again to no avail.
+        """
         tail = self._worker.log_tail()
         self._worker.kill()
         self._deaths_in_a_row += 1
@@ -241,13 +278,29 @@ class TrtllmEngine:
                 f"TensorRT-LLM was started {self._deaths_in_a_row} times without one stream coming back: {reason}. "
                 f"What is recorded is safe. Its last words, from {self._worker.log}:\n{tail}"
             )
-        given_up = put_back()
+        put_back(reason)
         logger.warning("TensorRT-LLM is started again: %s; what was in flight is taken again", reason)
         logger.debug("last words of the engine's process:\n%s", tail)
+        self._worker = self._start_again()
         self.num_restarts += 1
-        self._worker = self._start()
-        for flight in given_up:
-            yield self._marked(_error_stream(flight.request, f"the engine did not survive it: {reason}"))
+        self._answered_at = self._now()
+
+    def _start_again(self) -> Worker:
+        """Start a process with the patience that one needs whose predecessor was killed."""
+        for pause_s in RESTART_PAUSES_S:
+            try:
+                return self._start()
+            except EngineError as error:
+                first_line = str(error).partition("\n")[0]
+                logger.warning("it did not start (%s); another try in %.0f s", first_line, pause_s)
+                time.sleep(pause_s)
+        try:
+            return self._start()
+        except EngineError as error:
+            raise EngineError(
+                f"TensorRT-LLM could not be started again in {len(RESTART_PAUSES_S) + 1} tries; what is recorded is "
+                f"safe, and the same command goes on with it. The last try said: {error}"
+            ) from error
 
     def _start(self) -> Worker:
         """Start a process and wait until its model is loaded."""
@@ -271,6 +324,22 @@ class TrtllmEngine:
         except BaseException:
             worker.kill()
             raise
+
+    def _now(self) -> float:
+        """Return the time, in seconds, in which this engine was listened to.
+
+        While the caller decodes or judges, answers lie in the pipe unread and sent requests may wait to be written:
+        that is nobody's hang.
+        """
+        return time.monotonic() - self._away_s
+
+    @contextmanager
+    def _away(self) -> Iterator[None]:
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self._away_s += time.monotonic() - started
 
     def _marked(self, stream: TokenStream) -> TokenStream:
         return replace(stream, seed_honoured=self.honours_seed)

@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from orpheus_batch.engine.trtllm.process_tree import kill_tree
 from orpheus_batch.errors import EngineError
 
 WORKER_MODULE = "orpheus_batch.engine.trtllm.worker"
@@ -66,7 +67,7 @@ class WorkerProcess:
         os.set_blocking(self._read_fd, False)
         self._outgoing = bytearray()
         self._incoming = bytearray()
-        self._at_end = False
+        self._at_end = self._is_killed = False
 
     @property
     def pid(self) -> int:
@@ -130,9 +131,10 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """Kill it and everything that it started, and wait; the log stays."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        if not self._is_killed:
+            kill_tree(self._process.pid)
+            self._process.wait()
+            self._is_killed = True  # its number may be another's from now on
         for fd in (self._read_fd, self._write_fd):
             with contextlib.suppress(OSError):
                 os.close(fd)

@@ -1,8 +1,8 @@
 """The process in which TensorRT-LLM lives: one model, from the first import to the last breath.
 
 Started by `orpheus_batch.engine.trtllm.process` with two pipes: requests come in, results go out, a line of JSON
-each. Standard output and error are the library's to write on. When the pipe of requests closes, the parent is
-gone, and this process takes itself and its children down with it.
+each. Standard output and error are the library's to write on. When the pipe of requests closes, wherever in a line,
+the parent is gone, and this process takes itself and its children down with it.
 
 It knows the library's calls; it does not know books, voices or retakes. It must stay importable without effect:
 MPI workers run the main module again.
@@ -13,14 +13,15 @@ import dataclasses
 import json
 import os
 import queue
-import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable
 from typing import Any
 
 from orpheus_batch.engine.trtllm.features import check_penalty, choose_sampler, read_features
 from orpheus_batch.engine.trtllm.llm_calls import LlmSettings, llm_arguments, prompt_argument, request_arguments
+from orpheus_batch.engine.trtllm.process_tree import kill_tree
 from orpheus_batch.errors import EngineError, OrpheusBatchError
 
 Send = Callable[[dict[str, Any]], None]
@@ -97,7 +98,10 @@ class Server:
                 "token_ids": [int(token_id) for token_id in completion.token_ids or ()],
                 "finish_reason": completion.finish_reason,
             }
-        except Exception as error:  # whatever the library says of one request is said of that request
+        except (
+            Exception,
+            asyncio.CancelledError,
+        ) as error:  # what the library says of one request is of that one
             answer = {"event": "failed", "id": number, "error": f"{type(error).__name__}: {error}"}
         finally:
             self._in_flight.pop(number, None)
@@ -134,17 +138,20 @@ def _load(arguments: dict[str, Any], backend: str) -> Any:
 
 
 def _read_lines(fd: int, deliver: Callable[[dict[str, Any]], None]) -> None:
-    """Deliver messages until the parent is gone, then end the whole process group."""
-    with os.fdopen(fd, "r", encoding="utf-8") as lines:
-        for line in lines:
-            deliver(json.loads(line))
-    os.killpg(os.getpgrp(), signal.SIGKILL)
+    """Deliver messages until the parent is gone, then end this process and all that it has started."""
+    try:
+        with os.fdopen(fd, "rb") as lines:
+            for line in lines:
+                if line.endswith(b"\n"):  # else the parent was killed while it wrote
+                    deliver(json.loads(line))
+    finally:
+        kill_tree(os.getpid())
 
 
 def _write_lines(fd: int, outgoing: "queue.SimpleQueue[dict[str, Any]]") -> None:
     with os.fdopen(fd, "w", encoding="utf-8") as lines:
         while (message := outgoing.get())["event"] != "end":
-            lines.write(json.dumps(message) + "\n")
+            lines.write(json.dumps(message, default=str) + "\n")
             lines.flush()
 
 
@@ -165,6 +172,10 @@ def main(read_fd: int, write_fd: int) -> int:
         server.close()
     except OrpheusBatchError as error:
         outgoing.put({"event": "fatal", "error": str(error)})
+        code = 1
+    except BaseException as error:  # CUDA, MPI and Python itself, `SystemExit` too: the parent must hear of it
+        traceback.print_exc()
+        outgoing.put({"event": "fatal", "error": f"TensorRT-LLM ended with {type(error).__name__}: {error}"})
         code = 1
     outgoing.put({"event": "end"})
     writer.join()
