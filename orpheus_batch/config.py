@@ -102,8 +102,8 @@ class TrtllmCudaGraphConfig:
 class TrtllmConfig:
     """TensorRT-LLM, every setting under its own name; the batch is engine.max_batch_size."""
 
-    max_num_tokens: int = 8192
-    """of a step"""
+    max_num_tokens: int | None = None
+    """of a step; null: 8,192, or what the engine was built for"""
     max_seq_len: int | None = None
     """prompt and speech; null: what the pack's longest segment needs"""
     enable_chunked_prefill: bool = True
@@ -117,7 +117,7 @@ class TrtllmConfig:
     cuda_graph_config: TrtllmCudaGraphConfig | None = field(default_factory=TrtllmCudaGraphConfig)
     """null: no CUDA graphs"""
     extra_llm_args: dict = field(default_factory=dict)
-    """anything else that `LLM` takes"""
+    """anything else that `LLM` takes, as long as it does not change which tokens are drawn"""
     request_timeout_s: float = 300.0
     """a request that is out longer has hung: the engine is started again"""
     start_timeout_s: float = 1800.0
@@ -274,7 +274,7 @@ class Config:
             (_in(self.engine.num_threads, 1, 4096), "engine.num_threads must be at least 1"),
             (1 <= self.engine.tokens_per_block <= 1024, "engine.tokens_per_block must be in 1..1024"),
             (1 <= self.engine.block_size <= 1 << 20, "engine.block_size must be at least 1"),
-            (1 <= self.trtllm.max_num_tokens <= 1 << 22, "trtllm.max_num_tokens must be at least 1"),
+            (_in(self.trtllm.max_num_tokens, 1, 1 << 22), "trtllm.max_num_tokens must be at least 1"),
             (_in(self.trtllm.max_seq_len, 64, 1 << 20), "trtllm.max_seq_len must be at least 64"),
             (1 <= self.trtllm.tensor_parallel_size <= 64, "trtllm.tensor_parallel_size must be in 1..64"),
             (

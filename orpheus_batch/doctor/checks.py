@@ -16,8 +16,10 @@ from orpheus_batch.audio.ffmpeg import find_ffmpeg
 from orpheus_batch.config import Config
 from orpheus_batch.doctor.findings import Finding, Status
 from orpheus_batch.engine.choose import EngineChoice
+from orpheus_batch.engine.trtllm.environment import clean_environment
 from orpheus_batch.engine.trtllm.gpus import query_gpus
-from orpheus_batch.engine.trtllm.manifest import check_files, check_fits, installed_version, read_manifest
+from orpheus_batch.engine.trtllm.loading import llm_settings, trtllm_fingerprint
+from orpheus_batch.engine.trtllm.manifest import installed_version, read_manifest
 from orpheus_batch.engine.trtllm.process import WORKER_MODULE, importable
 from orpheus_batch.errors import OrpheusBatchError
 from orpheus_batch.fingerprint import sha256_file
@@ -73,7 +75,7 @@ def check_tensorrt_llm(choice: EngineChoice) -> Finding:
         )
         return Finding("TensorRT-LLM", Status.WRONG if wanted else Status.NOTE, "not installed", remedy)
     command = [sys.executable, "-m", WORKER_MODULE, "--probe"]
-    environment = importable(os.environ)
+    environment = importable(clean_environment(os.environ))
     bad = Status.WRONG if wanted else Status.NOTE
     try:
         done = subprocess.run(
@@ -124,16 +126,17 @@ def check_model(pack: ModelPack, choice: EngineChoice, config: Config) -> Findin
     try:
         manifest = read_manifest(folder) if choice.name == "trtllm" else None
         if manifest is not None:
-            check_files(folder, manifest)
-            check_fits(folder, manifest, gpus=query_gpus(), max_batch_size=config.engine.max_batch_size)
-            value = (
-                f"{manifest.kind}, {manifest.precision}, batch {manifest.max_batch_size}, every file as built"
-            )
-            return Finding("model", Status.OK, f"{pack.name}: {value} ({folder})")
-        files = pack.language_model_files()
-        num_bytes = sum(file.stat().st_size for file in files)
-        _check_safetensors(files)
-        digest = pack.model_fingerprint("bfloat16" if choice.name == "trtllm" else "any precision")
+            value = f"{manifest.kind}, {manifest.precision}, every file as built"
+        else:
+            files = pack.language_model_files()
+            _check_safetensors(files)
+            value = f"{len(files)} files, {format_bytes(sum(file.stat().st_size for file in files))}"
+        if choice.name == "trtllm":
+            settings = llm_settings(pack, config, query_gpus())
+            value += f", batch {settings.max_batch_size}, sequences up to {settings.max_seq_len} tokens"
+            digest = trtllm_fingerprint(pack, config)
+        else:
+            digest = pack.model_fingerprint("any precision")
     except OrpheusBatchError as error:
         return Finding(
             "model", Status.WRONG, str(error), "fetch it with `orpheus-batch fetch-model`, or build it again"
@@ -142,8 +145,7 @@ def check_model(pack: ModelPack, choice: EngineChoice, config: Config) -> Findin
         return Finding(
             "model", Status.WRONG, f"{folder}: {error}", "fetch it again with `orpheus-batch fetch-model`"
         )
-    value = f"{pack.name}: {len(files)} files, {format_bytes(num_bytes)}, fingerprint {digest[:12]} ({folder})"
-    return Finding("model", Status.OK, value)
+    return Finding("model", Status.OK, f"{pack.name}: {value}, fingerprint {digest[:12]} ({folder})")
 
 
 def check_codec(pack: ModelPack) -> Finding:

@@ -11,10 +11,11 @@ from pathlib import Path
 from standin_writer import contract
 
 COMMON = """
-import argparse, json, os, shutil, sys
+import argparse, json, os, shutil, sys, time
 from pathlib import Path
+time.sleep(float(os.environ.get("FAKE_TOOL_SLEEPS_S", 0)))
 with open({log!r}, "a") as log:
-    log.write(json.dumps([Path(sys.argv[0]).name, *sys.argv[1:]]) + "\\n")
+    log.write(json.dumps([[Path(sys.argv[0]).name, *sys.argv[1:]], dict(os.environ)]) + "\\n")
 if os.environ.get("FAKE_TOOL_FAILS") == Path(sys.argv[0]).name:
     print("CUDA error: out of memory")
     sys.exit(7)
@@ -51,6 +52,7 @@ config = json.loads((source / "config.json").read_text())
 limits = ("max_batch_size", "max_input_len", "max_seq_len", "max_num_tokens")
 built = {{name: int(getattr(args, name)) for name in limits}}
 built["max_batch_size"] = min(built["max_batch_size"], int(os.environ.get("FAKE_TOOL_LOWERS_BATCH", 1 << 20)))
+built["max_num_tokens"] = min(built["max_num_tokens"], int(os.environ.get("FAKE_TOOL_LOWERS_TOKENS", 1 << 20)))
 target.mkdir(parents=True, exist_ok=True)
 (target / "config.json").write_text(
     json.dumps({{"version": {version!r}, "pretrained_config": config, "build_config": built}}))
@@ -60,10 +62,10 @@ for file in source.glob("rank*.safetensors"):
 
 SMI = """
 import sys
-assert sys.argv[1:] == ["--query-gpu=index,name,memory.total,memory.free,driver_version,compute_cap",
+assert sys.argv[1:] == ["--query-gpu=index,name,memory.total,memory.free,driver_version,compute_cap,uuid",
                         "--format=csv,noheader,nounits"], sys.argv
 for index in range({num_gpus}):
-    print(f"{{index}}, NVIDIA H100 80GB HBM3, 81559, {free_mib}, 580.95.05, {capability}")
+    print(f"{{index}}, NVIDIA H100 80GB HBM3, 81559, {free_mib}, 580.95.05, {capability}, GPU-{{index}}234-5678")
 """
 
 
@@ -91,7 +93,11 @@ class Tools:
         """Return every call so far: the tool's name and its arguments."""
         if not self.log.exists():
             return []
-        return [json.loads(line) for line in self.log.read_text(encoding="utf-8").splitlines()]
+        return [json.loads(line)[0] for line in self.log.read_text(encoding="utf-8").splitlines()]
+
+    def environments(self) -> list[dict[str, str]]:
+        """Return the environment of every call."""
+        return [json.loads(line)[1] for line in self.log.read_text(encoding="utf-8").splitlines()]
 
     def _executable(self, name: str, source: str) -> None:
         file = self.folder / name

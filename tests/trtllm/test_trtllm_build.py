@@ -5,6 +5,7 @@ import importlib.util
 import json
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from click.testing import CliRunner
@@ -123,6 +124,85 @@ def test_a_failing_tool_leaves_nothing_and_the_old_engine_stays(
     assert [] == [file.name for file in tmp_path.iterdir() if file.name.startswith(".")]
 
 
+def test_tools_run_in_a_clean_environment(tiny, tools, tmp_path, release, monkeypatch):
+    """Inside of a batch job MPI would take them for one rank of many; and the GPU is the one the plan was made for."""
+    release("1.2.1")
+    launchers = ("SLURM_PROCID", "PMI_RANK", "OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "WORLD_SIZE", "LOCAL_RANK")
+    for name in launchers:
+        monkeypatch.setenv(name, "3")
+    monkeypatch.setenv("OMPI_MCA_coll_hcoll_enable", "0")  # set by the image, for the MPI library
+    tools.add_gpu(num_gpus=4)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
+    build(tiny, tools, tmp_path, max_batch_size=16)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    build(tiny, tools, tmp_path, max_batch_size=8)
+    for number, environment in enumerate(tools.environments()):
+        assert set() == set(launchers) & set(environment)
+        assert "0" == environment["OMPI_MCA_coll_hcoll_enable"]
+        assert "1" == environment["TRTLLM_NO_USAGE_STATS"]
+        assert ("2" if number < 2 else "0") == environment["CUDA_VISIBLE_DEVICES"]
+
+
+@pytest.mark.parametrize(
+    ("visible", "found"),
+    [
+        (None, [0, 1, 2]),
+        ("2,0", [2, 0]),
+        ("GPU-1234-5678", [1]),
+        ("GPU-2,GPU-0", [2, 0]),
+        ("0,7,1", [0]),
+        ("-1", []),
+        ("", []),
+        ("MIG-7", [0, 1, 2]),
+    ],
+)
+def test_gpus_are_those_that_cuda_would_count(tools, monkeypatch, visible, found):
+    """By number or by name: another GPU's memory and capability would go into the plan."""
+    tools.add_gpu(num_gpus=3)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert found == [gpu.index for gpu in query_gpus()]
+
+
+def test_two_builds_at_once_are_one(tiny, tools, tmp_path, release, monkeypatch):
+    """The second waits, says so, and finds the work done."""
+    release("1.2.1")
+    monkeypatch.setenv("FAKE_TOOL_SLEEPS_S", "0.5")
+    with ThreadPoolExecutor(2) as pool:
+        builds = [pool.submit(build, tiny, tools, tmp_path, max_batch_size=16) for _ in range(2)]
+    results = [built.result() for built in builds]
+    assert [False, True] == sorted(result.built_now for result, _ in results)
+    assert 2 == len(tools.calls())
+    assert 1 == sum("another process is building" in line for _, said in results for line in said)
+    assert [] == [file.name for file in tmp_path.iterdir() if file.name.startswith(".")]
+
+
+def test_two_targets_in_one_folder_do_not_meet(tiny, tools, tmp_path, release, monkeypatch):
+    """Neither waits for the other, nor clears its folder away."""
+    release("1.2.1")
+    monkeypatch.setenv("FAKE_TOOL_SLEEPS_S", "0.3")
+    pack = load_pack(str(tiny))
+    targets = [tmp_path / "engine", tmp_path / "engine.fp8"]
+    with ThreadPoolExecutor(2) as pool:
+        requests = [BuildRequest(t, examples=tools.examples, max_batch_size=8) for t in targets]
+        list(pool.map(lambda request: build_engine(pack, request, lambda line: None), requests))
+    assert [8, 8] == [read_manifest(target).max_batch_size for target in targets]
+
+
+def test_a_killed_build_is_cleared_away_and_the_old_engine_comes_back(tiny, tools, tmp_path, release):
+    """Killed between the two renames: nothing stands in the target's place, and the old engine is put there again."""
+    release("1.2.1")
+    build(tiny, tools, tmp_path, max_batch_size=16)
+    left = tmp_path / ".engine.abc.building"
+    left.mkdir()
+    (left / "half").write_text("made")
+    (tmp_path / "engine").rename(left / "old")
+    result, _ = build(tiny, tools, tmp_path, max_batch_size=16)
+    assert not result.built_now
+    assert 2 == len(tools.calls())
+    assert [] == [file.name for file in tmp_path.iterdir() if file.name.startswith(".")]
+
+
 def test_limits_that_a_tool_lowered_are_noticed(tiny, tools, tmp_path, release, monkeypatch):
     """trtllm-build may clamp: an engine smaller than asked is not passed off as what was asked."""
     release("1.2.1")
@@ -208,6 +288,54 @@ def test_render_checks_an_engine_before_it_loads(tiny, tools, tmp_path, release,
         settings_of(tiny, engine)
 
 
+def test_a_step_holds_no_more_tokens_than_the_engine(tiny, tools, tmp_path, release, monkeypatch):
+    """The tool may build fewer than were asked for: more would raise in the library, or be clamped in silence."""
+    release("1.2.1")
+    engine = tmp_path / "engine"
+    monkeypatch.setenv("FAKE_TOOL_LOWERS_TOKENS", "2048")
+    build(tiny, tools, tmp_path, max_batch_size=16)
+    assert 2048 == settings_of(tiny, engine).max_num_tokens
+    assert 1024 == settings_of(tiny, engine, **{"trtllm.max_num_tokens": 1024}).max_num_tokens
+    assert 16 == settings_of(tiny, engine, **{"trtllm.max_num_tokens": 4}).max_num_tokens  # the batch at least
+    with pytest.raises(EngineError, match=r"max_num_tokens is 8192, and .* was built for 2048"):
+        settings_of(tiny, engine, **{"trtllm.max_num_tokens": 8192})
+    monkeypatch.setenv("FAKE_TOOL_LOWERS_TOKENS", "8")
+    with pytest.raises(EngineError, match="'max_num_tokens': 8"):
+        build(tiny, tools, tmp_path, max_batch_size=12)
+    release("1.4.0rc1")  # a checkpoint has no such limit built in
+    build(tiny, tools, tmp_path, max_batch_size=16, max_num_tokens=1024)
+    assert 1024 == settings_of(tiny, engine).max_num_tokens
+    assert 4096 == settings_of(tiny, engine, **{"trtllm.max_num_tokens": 4096}).max_num_tokens
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("kv_cache_config.dtype", "fp8"),
+        ("kv_cache_config.tokens_per_block", 64),
+        ("tensor_parallel_size", 2),
+        ("sampler_type", "TRTLLMSampler"),
+        ("load_format", "dummy"),
+    ],
+)
+def test_what_is_built_in_is_not_dropped_in_silence(tiny, tools, tmp_path, release, name, value):
+    """The engine would be loaded as if nobody had asked."""
+    release("1.2.1")
+    build(tiny, tools, tmp_path, max_batch_size=16)
+    with pytest.raises(EngineError, match=rf"trtllm\.{name} is {value}, and .* built"):
+        settings_of(tiny, tmp_path / "engine", **{f"trtllm.{name}": value})
+
+
+def test_an_engine_for_more_gpus_than_there_are_is_refused(tiny, tools, tmp_path, release):
+    """Of the GPUs from the device on."""
+    release("1.2.1")
+    tools.add_gpu(num_gpus=2)
+    build(tiny, tools, tmp_path, max_batch_size=16, tensor_parallel_size=2)
+    assert 2 == settings_of(tiny, tmp_path / "engine").tensor_parallel_size
+    with pytest.raises(EngineError, match="built for 2 GPUs, and 1 can be used"):
+        settings_of(tiny, tmp_path / "engine", **{"engine.device": "cuda:1"})
+
+
 def test_an_engine_of_another_release_is_refused(tiny, tools, tmp_path, release):
     """An engine runs on the release that built it; a prepared checkpoint runs on any."""
     release("1.2.1")
@@ -233,6 +361,20 @@ def test_an_engine_speaks_in_the_name_of_its_model(tiny, tools, tmp_path, releas
     assert trtllm_fingerprint(built, config) != trtllm_fingerprint(pack, config)
     fp8_kv = load_config(None, {"trtllm.kv_cache_config.dtype": "fp8"})
     assert trtllm_fingerprint(pack, fp8_kv) != trtllm_fingerprint(pack, config)
+
+
+def test_the_cache_of_a_prepared_checkpoint_counts(tiny, tools, tmp_path, release):
+    """fp8 keys and values speak differently, whether the folder or the configuration asks for them."""
+    release("1.4.0rc1")
+    pack = load_pack(str(tiny))
+    sixteen, fp8 = load_config(), load_config(None, {"trtllm.kv_cache_config.dtype": "fp8"})
+    built = dataclasses.replace(pack, language_model_dir=tmp_path / "engine")
+    build(tiny, tools, tmp_path, max_batch_size=16)
+    assert trtllm_fingerprint(pack, sixteen) == trtllm_fingerprint(built, sixteen)
+    assert trtllm_fingerprint(pack, fp8) == trtllm_fingerprint(built, fp8) != trtllm_fingerprint(built, sixteen)
+    assert "fp8" == llm_settings(built, fp8, []).kv_cache_config["dtype"]
+    build(tiny, tools, tmp_path, max_batch_size=16, kv_cache="fp8")
+    assert trtllm_fingerprint(pack, fp8) == trtllm_fingerprint(built, fp8) == trtllm_fingerprint(built, sixteen)
 
 
 def test_a_book_renders_on_an_engine(tiny, tools, standin_of, tmp_path, monkeypatch):

@@ -5,6 +5,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +15,8 @@ from orpheus_batch.data import Sampling, TokenRequest
 from orpheus_batch.engine.trtllm.engine import TrtllmEngine
 from orpheus_batch.engine.trtllm.loading import llm_settings
 from orpheus_batch.engine.trtllm.process import WorkerProcess
-from orpheus_batch.errors import EngineError
+from orpheus_batch.engine.trtllm.process_tree import descendants, kill_tree
+from orpheus_batch.errors import ConfigError, EngineError
 from orpheus_batch.voices import load_pack
 
 SAMPLING = Sampling(temperature=0.6, top_p=0.9, repetition_penalty=1.3)
@@ -130,12 +133,81 @@ def test_seeds_decide_where_they_are_honoured(standin_of, tiny, monkeypatch):
     assert one == same != other
 
 
+def test_a_broken_executor_is_replaced(standin_of, tiny, monkeypatch):
+    """All requests fail from one on, those in flight too: none of the segments does."""
+    standin = standin_of("1.2.1")
+    fault = {"kind": "break", "at": 11, "times": 1}
+    engine = open_engine(standin, tiny, fault, monkeypatch=monkeypatch)
+    streams = list(engine.generate(requests(14)))
+    engine.close()
+    assert 14 == len({stream.segment_id for stream in streams}) == len(streams)
+    assert {""} == {stream.error for stream in streams}
+    assert 1 == engine.num_restarts
+
+
+def is_running(pid):
+    """Return whether a process is there, and not only waiting to be reaped."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def ends(pid):
+    for _ in range(200):
+        if not is_running(pid):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_a_parent_killed_while_it_writes_leaves_nothing_on_the_gpu(standin_of, tiny, monkeypatch):
+    """The pipe ends in mid-line, in the middle of a character even: the process ends all the same."""
+    engine = open_engine(standin_of("1.4.0rc1"), tiny, monkeypatch=monkeypatch)
+    worker = engine.worker
+    os.write(worker._write_fd, '{"op": "é'.encode()[:-1])
+    os.close(worker._write_fd)
+    worker._write_fd = -1
+    gone = ends(worker.pid)
+    worker.kill()
+    assert gone
+
+
+def test_a_library_that_ends_the_interpreter_is_heard(standin_of, tiny, monkeypatch):
+    """`sys.exit` while a thread of the library lives on: without word the parent would wait for half an hour."""
+    standin = standin_of("1.2.1")
+    original = standin.environment
+    standin.environment = lambda *faults, **more: original(*faults, **more, TRTLLM_STANDIN_EXITS="1")
+    started = time.monotonic()
+    with pytest.raises(EngineError, match="ended with SystemExit: the driver is too old"):
+        open_engine(standin, tiny, monkeypatch=monkeypatch, start_timeout_s=60.0)
+    assert time.monotonic() - started < 50
+
+
+def test_a_rank_in_a_group_of_its_own_is_killed_too():
+    """MPI gives each rank a process group: killing the parent's would leave it, and its GPU taken."""
+    rank = "import time; time.sleep(120)"
+    parent = (
+        f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {rank!r}], start_new_session=True)\n"
+        f"print('started', flush=True)\n{rank}"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert "started" == process.stdout.readline().strip()
+    (child,) = descendants(process.pid)
+    kill_tree(process.pid)
+    assert -signal.SIGKILL == process.wait(10)
+    process.stdout.close()
+    assert ends(child)
+
+
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
         ({"trtllm.sampler_type": "TorchSampler"}, "would silently ignore the repetition penalty 1.3"),
         ({"trtllm.extra_llm_args": {"no_such": 1}}, r"takes no no_such"),
-        ({"trtllm.extra_llm_args": {"quant_config": {}}}, r"takes no quant_config"),
+        ({"trtllm.extra_llm_args": {"calib_config": {}}}, r"takes no calib_config"),
         ({"trtllm.extra_llm_args": {"stream_interval": 0}}, "ValidationError"),
     ],
 )
@@ -143,6 +215,27 @@ def test_what_the_library_refuses_or_would_ignore_is_said(standin_of, tiny, monk
     """Before a GPU minute is spent, in one message."""
     with pytest.raises(EngineError, match=said):
         open_engine(standin_of("1.2.1"), tiny, monkeypatch=monkeypatch, overrides=overrides)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("sampler_type", "TorchSampler", r"a setting of its own, trtllm\.sampler_type"),
+        ("enable_trtllm_sampler", False, r"a setting of its own, trtllm\.sampler_type"),
+        ("max_batch_size", 8, r"a setting of its own, engine\.max_batch_size"),
+        ("kv_cache_config", {"dtype": "fp8"}, r"a setting of its own, trtllm\.kv_cache_config"),
+        ("kv_cache_dtype", "fp8", r"a setting of its own, trtllm\.kv_cache_config\.dtype"),
+        ("speculative_config", {}, "past the check that the repetition penalty is applied"),
+        ("force_dynamic_quantization", True, "past the fingerprint"),
+        ("quant_config", {}, "past the fingerprint"),
+        ("skip_tokenizer_init", False, "can't be given"),
+    ],
+)
+def test_extra_arguments_go_behind_nobodys_back(tiny, name, value, said):
+    """The penalty would be dropped in silence by another sampler, the ledger would name another model's output."""
+    config = load_config(None, {"trtllm.extra_llm_args": {name: value}})
+    with pytest.raises(ConfigError, match=said):
+        llm_settings(load_pack(str(tiny)), config, [])
 
 
 def test_no_gpu_is_said(standin_of, tiny, monkeypatch):

@@ -1,8 +1,9 @@
 """From a Hugging Face checkpoint to something TensorRT-LLM serves: an engine, or a prepared checkpoint.
 
 Which of the two follows from the installed release: engines exist as long as it has their backend. Everything is
-made in a folder beside the target, described in a manifest, and moved into place whole, so a target is either
-finished or not there; the same again is nothing to do. What the tools are called with is in `build_commands`.
+made in a folder beside the target (`build_folder`), described in a manifest, and moved into place whole, so a target
+is either finished or not there; the same again is nothing to do. What the tools are called with is in
+`build_commands`.
 """
 
 import hashlib
@@ -12,18 +13,27 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from orpheus_batch import __version__
 from orpheus_batch.engine.trtllm import build_commands as commands
+from orpheus_batch.engine.trtllm.build_folder import build_folder, build_lock, move_into_place
 from orpheus_batch.engine.trtllm.checkpoint import plain_checkpoint
+from orpheus_batch.engine.trtllm.environment import tool_environment
 from orpheus_batch.engine.trtllm.features import has_engine_backend
 from orpheus_batch.engine.trtllm.gpus import Gpu, query_gpus
-from orpheus_batch.engine.trtllm.limits import SequenceLimits, default_batch_size, read_shape, sequence_limits
+from orpheus_batch.engine.trtllm.limits import (
+    MAX_NUM_TOKENS,
+    SequenceLimits,
+    default_batch_size,
+    read_shape,
+    sequence_limits,
+)
 from orpheus_batch.engine.trtllm.manifest import (
     FORMAT_VERSION,
+    FP8_CACHE,
     MANIFEST_NAME,
     Manifest,
     built_files,
@@ -32,6 +42,7 @@ from orpheus_batch.engine.trtllm.manifest import (
     read_manifest,
     write_manifest,
 )
+from orpheus_batch.engine.trtllm.process import importable
 from orpheus_batch.errors import EngineError
 from orpheus_batch.fingerprint import sha256_file
 from orpheus_batch.prompt import PromptBuilder
@@ -41,7 +52,6 @@ from orpheus_batch.voices import ModelPack
 Say = Callable[[str], None]
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
-MAX_NUM_TOKENS = 8192
 CALIBRATION_SENTENCES = (
     "No.",
     "What do you suppose has become of it?",
@@ -76,7 +86,7 @@ class BuildRequest:
     def precision(self) -> str:
         """What goes into the fingerprint of the built model."""
         weights = "fp8" if self.quant == "fp8" else "bfloat16"
-        return f"{weights}+fp8-kv" if self.kv_cache == "fp8" else weights
+        return f"{weights}{FP8_CACHE}" if self.kv_cache == "fp8" else weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,35 +117,42 @@ def build_engine(pack: ModelPack, request: BuildRequest, say: Say) -> BuildResul
     """
     started = time.monotonic()
     kind = _kind(request)
-    gpus = query_gpus()
-    plan = _plan(pack, request, kind, gpus)
-    known = _finished(request.target, plan)
-    if known is not None:
-        say(f"{request.target} is already built just so; nothing to do")
-        return BuildResult(known, built_now=False, elapsed_s=time.monotonic() - started)
-    say(
-        f"building {'an engine' if kind == 'engine' else 'a checkpoint for the PyTorch backend'} in {request.target}: "
-        f"{plan.precision}, batch {plan.max_batch_size}, prompts up to {plan.max_input_len} and sequences up to "
-        f"{plan.max_seq_len} tokens, {plan.tensor_parallel_size} GPU{'s' * (plan.tensor_parallel_size > 1)}"
-    )
-    beside = request.target.parent / f".{request.target.name}.building"
+    plan = _plan(pack, request, kind, query_gpus())
     try:
-        shutil.rmtree(beside, ignore_errors=True)
-        beside.mkdir(parents=True)
-        make = _make_engine if kind == "engine" else _make_checkpoint
-        make(pack, request, plan, beside, say)
-        say("hashing what was built")
-        manifest = Manifest(**{**_values(plan), "files": built_files(beside)})
-        write_manifest(beside, manifest)
-        _move_into_place(beside, request.target)
+        with build_lock(request.target, say):
+            known = _finished(request.target, plan)
+            if known is not None:
+                say(f"{request.target} is already built just so; nothing to do")
+                return BuildResult(known, built_now=False, elapsed_s=time.monotonic() - started)
+            manifest = _build(pack, request, plan, say)
     except OSError as error:
         raise EngineError(f"can't write {request.target}: {error}") from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
     elapsed_s = time.monotonic() - started
     num_bytes = sum(file.num_bytes for file in manifest.files)
     say(f"{request.target}: {format_bytes(num_bytes)}, built in {format_duration(elapsed_s)}")
     return BuildResult(manifest, built_now=True, elapsed_s=elapsed_s)
+
+
+def _build(pack: ModelPack, request: BuildRequest, plan: Manifest, say: Say) -> Manifest:
+    """Make what is planned and move it into place; returns its manifest."""
+    is_engine = plan.kind == "engine"
+    say(
+        f"building {'an engine' if is_engine else 'a checkpoint for the PyTorch backend'} in {request.target}: "
+        f"{plan.precision}, batch {plan.max_batch_size}, prompts up to {plan.max_input_len} and sequences up to "
+        f"{plan.max_seq_len} tokens, {plan.tensor_parallel_size} GPU{'s' * (plan.tensor_parallel_size > 1)}"
+    )
+    with build_folder(request.target) as work:
+        built = work / "built"
+        built.mkdir()
+        if is_engine:
+            plan = _make_engine(pack, request, plan, work, built, say)
+        else:
+            _make_checkpoint(pack, request, work, built, say)
+        say("hashing what was built")
+        manifest = replace(plan, files=built_files(built))
+        write_manifest(built, manifest)
+        move_into_place(built, request.target)
+    return manifest
 
 
 def _kind(request: BuildRequest) -> str:
@@ -184,7 +201,7 @@ def _plan(pack: ModelPack, request: BuildRequest, kind: str, gpus: list[Gpu]) ->
         max_batch_size=batch,
         max_input_len=limits.max_input_len,
         max_seq_len=limits.max_seq_len,
-        max_num_tokens=max(request.max_num_tokens, batch),
+        max_num_tokens=min(max(request.max_num_tokens, batch), batch * limits.max_seq_len),
         tensor_parallel_size=request.tensor_parallel_size,
         source=source,
         request="",
@@ -194,7 +211,7 @@ def _plan(pack: ModelPack, request: BuildRequest, kind: str, gpus: list[Gpu]) ->
     if kind == "checkpoint":
         asked["tensorrt_llm"] = ""  # any release with the PyTorch backend loads it
     digest = hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()
-    return Manifest(**{**_values(manifest), "request": digest})
+    return replace(manifest, request=digest)
 
 
 def _existing(files: list[Path]) -> list[Path]:
@@ -202,10 +219,6 @@ def _existing(files: list[Path]) -> list[Path]:
         if not file.is_file():
             raise EngineError(f"{file} is missing: fetch the model again with `orpheus-batch fetch-model`")
     return files
-
-
-def _values(manifest: Manifest) -> dict[str, Any]:
-    return {name: getattr(manifest, name) for name in Manifest.__slots__}
 
 
 def _finished(target: Path, plan: Manifest) -> Manifest | None:
@@ -228,71 +241,68 @@ def _finished(target: Path, plan: Manifest) -> Manifest | None:
     return manifest
 
 
-def _make_engine(pack: ModelPack, request: BuildRequest, plan: Manifest, folder: Path, say: Say) -> None:
-    """Convert the checkpoint and build an engine of it in ``folder``."""
+def _make_engine(
+    pack: ModelPack, request: BuildRequest, plan: Manifest, work: Path, built: Path, say: Say
+) -> Manifest:
+    """Convert the checkpoint and build an engine of it; returns the plan with the limits that it really has."""
     converter = commands.find_converter(request.examples)
     builder = commands.find_builder()
-    model_dir = plain_checkpoint(pack.language_model_dir)
-    converted = folder.with_name(f"{folder.name}-checkpoint")
-    shutil.rmtree(converted, ignore_errors=True)
+    converted = work / "converted"
     tp, fp8 = request.tensor_parallel_size, request.quant == "fp8"
-    try:
-        convert = commands.convert_command(
-            converter,
-            model_dir,
-            converted,
-            tp_size=tp,
-            fp8=fp8,
-            fp8_kv_cache=request.kv_cache == "fp8",
-            calib_dataset=request.calib_dataset,
-        )
-        commands.run_step("converting the checkpoint", convert, say)
-        commands.check_outputs(converted, "rank{}.safetensors", tp)
-        limits = SequenceLimits(plan.max_input_len, plan.max_seq_len)
-        build = commands.build_command(
-            builder,
-            converted,
-            folder,
-            limits,
-            max_batch_size=plan.max_batch_size,
-            max_num_tokens=plan.max_num_tokens,
-            workers=tp,
-        )
-        commands.run_step("building the engine", build, say)
-        commands.check_outputs(folder, "rank{}.engine", tp)
-        commands.check_built_limits(folder, plan)
-    finally:
-        shutil.rmtree(converted, ignore_errors=True)
+    environment = tool_environment(os.environ, tp)
+    convert = commands.convert_command(
+        converter,
+        plain_checkpoint(pack.language_model_dir),
+        converted,
+        tp_size=tp,
+        fp8=fp8,
+        fp8_kv_cache=request.kv_cache == "fp8",
+        calib_dataset=request.calib_dataset,
+    )
+    commands.run_step("converting the checkpoint", convert, environment, say)
+    commands.check_outputs(converted, "rank{}.safetensors", tp)
+    build = commands.build_command(
+        builder,
+        converted,
+        built,
+        SequenceLimits(plan.max_input_len, plan.max_seq_len),
+        max_batch_size=plan.max_batch_size,
+        max_num_tokens=plan.max_num_tokens,
+        workers=tp,
+    )
+    commands.run_step("building the engine", build, environment, say)
+    commands.check_outputs(built, "rank{}.engine", tp)
+    max_num_tokens = commands.check_built_limits(built, plan)
     for name in TOKENIZER_FILES:
         if (pack.language_model_dir / name).is_file():
-            shutil.copyfile(pack.language_model_dir / name, folder / name)
+            shutil.copyfile(pack.language_model_dir / name, built / name)
+    return replace(plan, max_num_tokens=max_num_tokens)
 
 
-def _make_checkpoint(pack: ModelPack, request: BuildRequest, plan: Manifest, folder: Path, say: Say) -> None:
-    """Lay a checkpoint for the PyTorch backend into ``folder``: linked where that is possible, quantised if asked."""
+def _make_checkpoint(pack: ModelPack, request: BuildRequest, work: Path, built: Path, say: Say) -> None:
+    """Lay a checkpoint for the PyTorch backend out: linked where that is possible, quantised if asked."""
     model_dir = plain_checkpoint(pack.language_model_dir)
     if request.quant == "fp8":
         quantise = commands.quantise_command(
-            model_dir, folder, fp8_kv_cache=request.kv_cache == "fp8", dataset=request.calib_dataset
+            model_dir, built, fp8_kv_cache=request.kv_cache == "fp8", dataset=request.calib_dataset
         )
-        prompts = folder.with_name(f"{folder.name}-prompts.json")
-        try:
-            prompts.write_text(json.dumps(_calibration(pack)), encoding="utf-8")
-            commands.run_step("quantising the weights to fp8", [sys.executable, *quantise, str(prompts)], say)
-        finally:
-            prompts.unlink(missing_ok=True)
-        if not (folder / "hf_quant_config.json").is_file():
+        prompts = work / "prompts.json"
+        prompts.write_text(json.dumps(_calibration(pack)), encoding="utf-8")
+        command = [sys.executable, *quantise, str(prompts)]
+        environment = importable(tool_environment(os.environ, 1))
+        commands.run_step("quantising the weights to fp8", command, environment, say)
+        if not (built / "hf_quant_config.json").is_file():
             raise EngineError(
-                f"ModelOpt left no hf_quant_config.json in {folder}: the weights are not quantised"
+                f"ModelOpt left no hf_quant_config.json in {built}: the weights are not quantised"
             )
     else:
         say("linking the weights: the PyTorch backend loads them as they are")
         for file in sorted([*model_dir.glob("*.safetensors"), *model_dir.glob("*.json")]):
             if file.name != MANIFEST_NAME:
-                _link_or_copy(file, folder / file.name)
+                _link_or_copy(file, built / file.name)
     for name in TOKENIZER_FILES:
-        if (pack.language_model_dir / name).is_file() and not (folder / name).exists():
-            shutil.copyfile(pack.language_model_dir / name, folder / name)
+        if (pack.language_model_dir / name).is_file() and not (built / name).exists():
+            shutil.copyfile(pack.language_model_dir / name, built / name)
 
 
 def _calibration(pack: ModelPack) -> dict[str, Any]:
@@ -316,13 +326,3 @@ def _link_or_copy(file: Path, target: Path) -> None:
         os.link(file.resolve(), target)
     except OSError:  # another file system, or one without links
         shutil.copyfile(file, target)
-
-
-def _move_into_place(beside: Path, target: Path) -> None:
-    """Put a finished folder where the target is to be; an older one there goes once the new one is in place."""
-    old = target.with_name(f".{target.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if target.exists():
-        target.rename(old)
-    beside.rename(target)
-    shutil.rmtree(old, ignore_errors=True)

@@ -3,21 +3,19 @@
 Flags are those of the releases up to 1.3.0rc20, the last with engines.
 """
 
-import contextlib
 import importlib.util
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from orpheus_batch.engine.trtllm.limits import SequenceLimits
 from orpheus_batch.engine.trtllm.manifest import Manifest
+from orpheus_batch.engine.trtllm.process_tree import kill_tree
 from orpheus_batch.errors import EngineError
 from orpheus_batch.units import format_duration
 
@@ -127,8 +125,16 @@ def quantise_command(
     return [*command, "--fp8-kv-cache"] if fp8_kv_cache else command
 
 
-def run_step(what: str, command: Sequence[str], say: Callable[[str], None]) -> None:
+def run_step(
+    what: str, command: Sequence[str], environment: Mapping[str, str], say: Callable[[str], None]
+) -> None:
     """Run a tool, say now and then that it still runs, and show the end of its output if it fails.
+
+    Args:
+        what: It does, for people.
+        command: Program and arguments.
+        environment: The whole of it.
+        say: Hears of each step, a line at a time.
 
     Raises:
         EngineError: It can't be started or fails.
@@ -142,6 +148,7 @@ def run_step(what: str, command: Sequence[str], say: Callable[[str], None]) -> N
             with log.open("wb") as output:
                 process = subprocess.Popen(
                     command,
+                    env=environment,
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
@@ -158,8 +165,7 @@ def run_step(what: str, command: Sequence[str], say: Callable[[str], None]) -> N
                     last = next(iter(_last_lines(log, 1)), "no output yet")
                     say(f"{what}: {format_duration(elapsed_s)} so far; {last.strip()[:120]}")
         finally:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)  # its own helpers too, whatever ended the wait
+            kill_tree(process.pid)  # its own helpers too, whatever ended the wait
             process.wait()
         if process.returncode:
             raise EngineError(
@@ -179,8 +185,11 @@ def check_outputs(folder: Path, name: str, num_ranks: int) -> None:
             raise EngineError(f"the tool reported success and left no {file}")
 
 
-def check_built_limits(folder: Path, plan: Manifest) -> None:
+def check_built_limits(folder: Path, plan: Manifest) -> int:
     """See that an engine has the limits that were asked for: a tool may lower them.
+
+    Returns:
+        Its ``max_num_tokens``, of which fewer than were asked for do too, as long as they hold the batch.
 
     Raises:
         EngineError: Its ``config.json`` is not an engine's, or says something else.
@@ -189,11 +198,14 @@ def check_built_limits(folder: Path, plan: Manifest) -> None:
     try:
         built = json.loads(file.read_text(encoding="utf-8"))["build_config"]
         found = {name: built[name] for name in ("max_batch_size", "max_input_len", "max_seq_len")}
+        max_num_tokens = int(built["max_num_tokens"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise EngineError(f"{file} is not an engine's configuration: {type(error).__name__} {error}") from error
     wanted = {name: getattr(plan, name) for name in found}
-    if found != wanted:
+    if found != wanted or max_num_tokens < plan.max_batch_size:
+        found["max_num_tokens"] = max_num_tokens
         raise EngineError(f"asked for {wanted}, and trtllm-build made {found}: give these limits, or others")
+    return max_num_tokens
 
 
 def _last_lines(log: Path, num_lines: int) -> list[str]:

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 
-_FIELDS = ("index", "name", "memory.total", "memory.free", "driver_version", "compute_cap")
+_FIELDS = ("index", "name", "memory.total", "memory.free", "driver_version", "compute_cap", "uuid")
 _MIB = 1 << 20
 _TIMEOUT_S = 30.0
 
@@ -24,13 +24,15 @@ class Gpu:
     driver: str
     compute_capability: str
     """"9.0" is an H100 or H200"""
+    uuid: str
+    """"GPU-…" """
 
 
 def query_gpus() -> list[Gpu]:
     """Return the GPUs that this process may use, in the order in which CUDA would count them.
 
-    ``CUDA_VISIBLE_DEVICES`` is heeded where it holds plain numbers. No driver, or one that answers nonsense, is
-    no GPU.
+    ``CUDA_VISIBLE_DEVICES`` is heeded, numbers and names; for a part of a GPU (MIG) all are returned, since the
+    driver's table has no parts. No driver, or one that answers nonsense, is no GPU.
     """
     program = shutil.which("nvidia-smi")
     if program is None:
@@ -45,19 +47,25 @@ def query_gpus() -> list[Gpu]:
 
 
 def _parse(row: list[str]) -> Gpu:
-    index, name, total, free, driver, capability = (value.strip() for value in row)
-    return Gpu(int(index), name, int(total) * _MIB, int(free) * _MIB, driver, capability)
+    index, name, total, free, driver, capability, uuid = (value.strip() for value in row)
+    return Gpu(int(index), name, int(total) * _MIB, int(free) * _MIB, driver, capability, uuid)
 
 
 def _visible(gpus: list[Gpu]) -> list[Gpu]:
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is None:
         return gpus
-    names = [name.strip() for name in chosen.split(",") if name.strip()]
-    if not all(name.isdigit() for name in names):
-        return gpus if names else []
-    by_index = {gpu.index: gpu for gpu in gpus}
-    return [by_index[int(name)] for name in names if int(name) in by_index]
+    found = []
+    for name in map(str.strip, chosen.split(",")):
+        if name.startswith("MIG-"):
+            return gpus
+        gpu = next(
+            (g for g in gpus if name == str(g.index) or (name[:4] == "GPU-" and g.uuid.startswith(name))), None
+        )
+        if gpu is None:  # CUDA too ends at a name that it does not know
+            break
+        found.append(gpu)
+    return found
 
 
 def device_index(device: str) -> int | None:

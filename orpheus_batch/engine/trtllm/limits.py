@@ -7,7 +7,6 @@ arithmetic on the pack's numbers and the model's ``config.json``; no model is lo
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from orpheus_batch.errors import EngineError
 from orpheus_batch.voices import ModelPack
@@ -17,6 +16,8 @@ TOKENS_PER_CHAR = 2
 ROUND_TOKENS = 64
 MAX_BATCH_SIZE = 1_024
 """past it a token costs as much, measured on an H200 for the shape of Orpheus-3B"""
+MAX_NUM_TOKENS = 8_192
+"""of a step; the library's own default"""
 DEFAULT_BATCH_SIZE = 64
 """where no GPU says how much memory there is"""
 
@@ -146,15 +147,6 @@ def default_batch_size(
     if fit < 8:
         return fit
     return min(MAX_BATCH_SIZE, fit // 8 * 8)
-
-
-def to_llm_limits(limits: SequenceLimits, max_batch_size: int, max_num_tokens: int) -> dict[str, Any]:
-    """Return the limits under TensorRT-LLM's names; a step holds the batch and one prompt at least."""
-    return {
-        "max_batch_size": max_batch_size,
-        "max_seq_len": limits.max_seq_len,
-        "max_num_tokens": max(max_num_tokens, max_batch_size),
-    }
 
 
 def _round_up(num_tokens: int) -> int:

@@ -9,7 +9,38 @@ from dataclasses import dataclass
 from typing import Any
 
 from orpheus_batch.engine.trtllm.features import Features, SamplerChoice
-from orpheus_batch.errors import EngineError
+from orpheus_batch.errors import ConfigError, EngineError
+
+OWN_SETTINGS = {
+    "model": "model.model_dir",
+    "dtype": "model.precision",
+    "max_batch_size": "engine.max_batch_size",
+    "enable_trtllm_sampler": "trtllm.sampler_type",
+    "kv_cache_dtype": "trtllm.kv_cache_config.dtype",
+    **{
+        name: f"trtllm.{name}"
+        for name in (
+            *("max_seq_len", "max_num_tokens", "tensor_parallel_size", "enable_chunked_prefill", "load_format"),
+            *("sampler_type", "kv_cache_config", "scheduler_config", "cuda_graph_config"),
+        )
+    },
+}
+"""arguments of `LLM` that have a setting of their own, which checks and fingerprints heed"""
+DECIDED_HERE = frozenset(
+    {
+        *("backend", "build_config", "skip_tokenizer_init", "tokenizer", "tokenizer_mode", "custom_tokenizer"),
+        *(
+            "speculative_config",
+            "decoding_config",
+            "enable_mixed_sampler",
+            "max_beam_width",
+            "generation_config",
+        ),
+        *("force_dynamic_quantization", "quant_config", "model_kwargs", "sparse_attention_config"),
+        *("kv_cache_compression_config", "encode_only"),
+    }
+)
+"""arguments that change which tokens come: by another sampler, which may ignore the penalty, or another model"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +67,22 @@ class LlmSettings:
     scheduler_config: dict[str, Any]
     cuda_graph_config: dict[str, Any] | None
     extra_llm_args: dict[str, Any]
+
+
+def check_extra(extra_llm_args: dict[str, Any]) -> None:
+    """Refuse extra arguments that would go behind the back of what is checked and recorded.
+
+    Raises:
+        ConfigError: One has a setting of its own, or would change what is spoken without anything saying so.
+    """
+    for name in extra_llm_args:
+        if name in OWN_SETTINGS:
+            raise ConfigError(f"trtllm.extra_llm_args: {name} has a setting of its own, {OWN_SETTINGS[name]}")
+        if name in DECIDED_HERE:
+            raise ConfigError(
+                f"trtllm.extra_llm_args: {name} can't be given: it would change which tokens are drawn, past the "
+                "check that the repetition penalty is applied and past the fingerprint of what speaks"
+            )
 
 
 def llm_arguments(settings: LlmSettings, features: Features, sampler: SamplerChoice) -> dict[str, Any]:

@@ -7,14 +7,14 @@ from orpheus_batch.engine.trtllm.checkpoint import plain_checkpoint
 from orpheus_batch.engine.trtllm.engine import TrtllmEngine
 from orpheus_batch.engine.trtllm.gpus import Gpu, device_index, query_gpus
 from orpheus_batch.engine.trtllm.limits import (
+    MAX_NUM_TOKENS,
     SequenceLimits,
     default_batch_size,
     read_shape,
     sequence_limits,
-    to_llm_limits,
 )
-from orpheus_batch.engine.trtllm.llm_calls import LlmSettings
-from orpheus_batch.engine.trtllm.manifest import Manifest, check_files, check_fits, read_manifest
+from orpheus_batch.engine.trtllm.llm_calls import LlmSettings, check_extra
+from orpheus_batch.engine.trtllm.manifest import FP8_CACHE, Manifest, check_files, check_fits, read_manifest
 from orpheus_batch.errors import ConfigError, EngineError
 from orpheus_batch.voices import ModelPack
 
@@ -26,13 +26,13 @@ def trtllm_fingerprint(pack: ModelPack, config: Config) -> str:
 
     Raises:
         ConfigError: The weights are not there.
-        EngineError: The folder's manifest can't be read.
+        EngineError: The folder's manifest can't be read, or its engine has another cache than is asked for.
     """
     manifest = read_manifest(pack.language_model_dir)
+    kv_dtype = _kv_cache_dtype(pack, config, manifest)
     if manifest is not None:
-        return manifest.model_fingerprint(pack.layout)
-    suffix = "+fp8-kv" if config.trtllm.kv_cache_config.dtype == "fp8" else ""
-    return pack.model_fingerprint(f"{_precision(config)}{suffix}")
+        return manifest.model_fingerprint(pack.layout, kv_dtype)
+    return pack.model_fingerprint(f"{_precision(config)}{FP8_CACHE if kv_dtype == 'fp8' else ''}")
 
 
 def trtllm_engine(pack: ModelPack, config: Config, device: str) -> TrtllmEngine:
@@ -64,30 +64,29 @@ def llm_settings(pack: ModelPack, config: Config, gpus: list[Gpu]) -> LlmSetting
         EngineError: The engine does not fit this machine, or the model not its memory.
     """
     chosen = config.trtllm
+    check_extra(chosen.extra_llm_args)
     folder = pack.language_model_dir
     manifest = read_manifest(folder)
+    gpus = gpus[device_index(config.engine.device) or 0 :]
     if manifest is not None:
         check_fits(folder, manifest, gpus=gpus, max_batch_size=config.engine.max_batch_size)
+        _check_built_in(pack, config, manifest)
         check_files(folder, manifest)
     else:
         folder = plain_checkpoint(folder)
-    kv_dtype = chosen.kv_cache_config.dtype
-    if manifest is not None and manifest.kv_cache_dtype == "fp8":
-        kv_dtype = "fp8"
+    kv_dtype = _kv_cache_dtype(pack, config, manifest)
     limits = _limits(pack, config, manifest)
     batch = config.engine.max_batch_size or (manifest.max_batch_size if manifest else None)
     num_gpus = manifest.tensor_parallel_size if manifest else chosen.tensor_parallel_size
     if batch is None:
-        gpu = gpus[device_index(config.engine.device) or 0 :][:1]
         batch = default_batch_size(
             read_shape(folder),
             limits,
-            free_bytes=gpu[0].free_bytes if gpu else None,
+            free_bytes=gpus[0].free_bytes if gpus else None,
             kv_dtype=kv_dtype,
             memory_fraction=chosen.kv_cache_config.free_gpu_memory_fraction,
             num_gpus=num_gpus,
         )
-    max_num_tokens = manifest.max_num_tokens if manifest else chosen.max_num_tokens
     is_quantised = manifest is not None and manifest.precision.startswith("fp8")
     return LlmSettings(
         model=str(folder),
@@ -95,6 +94,9 @@ def llm_settings(pack: ModelPack, config: Config, gpus: list[Gpu]) -> LlmSetting
         dtype="auto" if is_quantised else _precision(config),
         stop_id=pack.layout.stop_id,
         repetition_penalty=pack.sampling.repetition_penalty,
+        max_batch_size=batch,
+        max_seq_len=limits.max_seq_len,
+        max_num_tokens=_max_num_tokens(pack, config, manifest, batch),
         tensor_parallel_size=num_gpus,
         enable_chunked_prefill=chosen.enable_chunked_prefill,
         load_format=chosen.load_format,
@@ -103,8 +105,61 @@ def llm_settings(pack: ModelPack, config: Config, gpus: list[Gpu]) -> LlmSetting
         scheduler_config=dataclasses.asdict(chosen.scheduler_config),
         cuda_graph_config=dataclasses.asdict(chosen.cuda_graph_config) if chosen.cuda_graph_config else None,
         extra_llm_args=chosen.extra_llm_args,
-        **to_llm_limits(limits, batch, max_num_tokens),
     )
+
+
+def _check_built_in(pack: ModelPack, config: Config, manifest: Manifest) -> None:
+    """Refuse settings that what was built has otherwise, and that would be dropped without a word.
+
+    Raises:
+        EngineError: There is one; says which.
+    """
+    chosen = config.trtllm
+    asked = [("tensor_parallel_size", chosen.tensor_parallel_size, {1, manifest.tensor_parallel_size})]
+    if manifest.kind == "engine":
+        asked += [
+            ("kv_cache_config.tokens_per_block", chosen.kv_cache_config.tokens_per_block, {32}),
+            ("load_format", chosen.load_format, {"auto"}),
+            ("sampler_type", chosen.sampler_type, {"auto"}),
+        ]
+    for name, value, possible in asked:
+        if value not in possible:
+            raise EngineError(
+                f"trtllm.{name} is {value}, and {pack.language_model_dir} has its own built in: leave it out, or "
+                "build again with `orpheus-batch build-engine`"
+            )
+
+
+def _kv_cache_dtype(pack: ModelPack, config: Config, manifest: Manifest | None) -> str:
+    """Return "fp8", or "auto" for keys and values of 16 bits.
+
+    Raises:
+        EngineError: fp8 is asked of an engine that was built without.
+    """
+    chosen = config.trtllm.kv_cache_config.dtype
+    if manifest is None or chosen == manifest.kv_cache_dtype:
+        return chosen
+    if manifest.kind == "engine" and chosen == "fp8":
+        raise EngineError(
+            f"trtllm.kv_cache_config.dtype is fp8, and {pack.language_model_dir} was built with keys and values of "
+            "16 bits: leave it out, or build again with `orpheus-batch build-engine --quant fp8 --kv-cache fp8`"
+        )
+    return "fp8"
+
+
+def _max_num_tokens(pack: ModelPack, config: Config, manifest: Manifest | None, batch: int) -> int:
+    """Return the tokens of a step: the batch at least, what the engine was built for at most.
+
+    Raises:
+        EngineError: More are asked for than the engine was built for.
+    """
+    wanted, built = config.trtllm.max_num_tokens, manifest.max_num_tokens if manifest else MAX_NUM_TOKENS
+    if manifest is not None and manifest.kind == "engine" and wanted is not None and wanted > built:
+        raise EngineError(
+            f"trtllm.max_num_tokens is {wanted}, and {pack.language_model_dir} was built for {built}; lower it, or "
+            "build again with `orpheus-batch build-engine`"
+        )
+    return max(wanted or built, batch)
 
 
 def _limits(pack: ModelPack, config: Config, manifest: Manifest | None) -> SequenceLimits:

@@ -18,6 +18,8 @@ from orpheus_batch.tokens import TokenLayout
 
 MANIFEST_NAME = "orpheus-batch.json"
 FORMAT_VERSION = 1
+FP8_CACHE = "+fp8-kv"
+"""after the weights' precision: keys and values in fp8"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +58,11 @@ class Manifest:
     """hash of everything that was asked for: the same again is nothing to do"""
     files: tuple[BuiltFile, ...]
 
-    def model_fingerprint(self, layout: TokenLayout) -> str:
-        """Return what `ModelPack.model_fingerprint` says of the source at this precision."""
-        return fingerprint_entries(self.source, salt=f"{layout}|{self.precision}")
+    def model_fingerprint(self, layout: TokenLayout, kv_cache_dtype: str) -> str:
+        """Return what `ModelPack.model_fingerprint` says of the source at this precision and with such a cache."""
+        weights = self.precision.removesuffix(FP8_CACHE)
+        suffix = FP8_CACHE if kv_cache_dtype == "fp8" else ""
+        return fingerprint_entries(self.source, salt=f"{layout}|{weights}{suffix}")
 
 
 def read_manifest(folder: Path) -> Manifest | None:
@@ -119,11 +123,11 @@ def check_fits(folder: Path, manifest: Manifest, *, gpus: list[Gpu], max_batch_s
     Args:
         folder: For messages.
         manifest: Of the folder.
-        gpus: Of this machine; none: not checked.
+        gpus: Of this machine, from the one on that is to run it; none: not checked.
         max_batch_size: Asked for; None: what it was built for.
 
     Raises:
-        EngineError: Another release, another kind of GPU, or a batch beyond the built one.
+        EngineError: Another release, another kind of GPU or fewer of them, or a batch beyond the built one.
     """
     again = "build again with `orpheus-batch build-engine`"
     if max_batch_size is not None and max_batch_size > manifest.max_batch_size:
@@ -138,6 +142,10 @@ def check_fits(folder: Path, manifest: Manifest, *, gpus: list[Gpu], max_batch_s
         raise EngineError(
             f"{folder} was built by tensorrt_llm {manifest.tensorrt_llm}, and {installed or 'none'} is installed; "
             f"an engine runs on the release that built it: {again}"
+        )
+    if gpus and len(gpus) < manifest.tensor_parallel_size:
+        raise EngineError(
+            f"{folder} was built for {manifest.tensor_parallel_size} GPUs, and {len(gpus)} can be used: {again}"
         )
     if gpus and manifest.gpu and gpus[0].compute_capability != manifest.gpu:
         raise EngineError(
