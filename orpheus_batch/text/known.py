@@ -43,6 +43,7 @@ def _is_listed(word: str) -> bool:
     listed = known_words()
     if not word.isascii():
         word = "".join(c for c in unicodedata.normalize("NFKD", word) if not unicodedata.combining(c))
+    word = word.removeprefix("'")
     forms = (word, word.lower(), word.capitalize(), f"'{word.lower()}")
     return any(form in listed or form in _OLD for form in forms)
 
