@@ -144,6 +144,10 @@ class TextConfig:
     """footnotes of EPUB and HTML: left out, or read after the paragraph of their marker"""
     lexicon: tuple[str, ...] = ()
     """YAML or CSV files of words and what to say for them"""
+    cast: str | None = None
+    """YAML that gives characters their voices; null: one voice reads all"""
+    script: str | None = None
+    """CSV that `orpheus-batch script` wrote and somebody corrected; of a single book"""
     min_chars: int | None = None
     max_chars: int | None = None
 

@@ -109,6 +109,20 @@ text_options = compose(
     lexicon_option,
 )
 
+cast_option = click.option(
+    "--cast",
+    "text__cast",
+    metavar="FILE",
+    help="YAML that gives the narrator and the characters their voices; docs/dialogue.md.",
+)
+
+script_option = click.option(
+    "--script",
+    "text__script",
+    metavar="FILE",
+    help="Who speaks what, as `script` wrote it and you corrected it; for a single book.",
+)
+
 engine_options = compose(
     click.option("--device", "engine__device", metavar="NAME", help="cpu, cuda, cuda:1.  [default: auto]"),
     click.option(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 SHOWN = 5
 """odd segments and marks named before "and N more" """
+SHOWN_SPEAKERS = 30
 
 
 class _Price(click.ParamType):
@@ -33,6 +34,8 @@ class _Price(click.ParamType):
 @click.command(short_help="Say what a render would do, without any model.")
 @options.books_argument
 @options.text_options
+@options.cast_option
+@options.script_option
 @options.model_options
 @click.option("--bitrate", "audio__bitrate_kbps", type=int, metavar="KBPS", help="Of the MP3s.")
 @click.option(
@@ -58,6 +61,7 @@ def plan(
     \b
       orpheus-batch plan alice.txt
       orpheus-batch plan library/ --speedup 400 --price 3.5/h
+      orpheus-batch plan emma.txt --model orpheus-3b --cast cast.yaml     # who speaks how much
     """
     from orpheus_batch.pipeline.preview import preview_books
 
@@ -95,6 +99,7 @@ def _show(book: "BookPreview", *, quiet: bool) -> None:
             )
         if book.handled:
             click.echo("  found: " + ", ".join(f"{what} ({count:,})" for what, count in book.handled))
+        _show_speakers(book)
         _show_marks(book.marks)
         for note in book.notes:
             click.echo(f"  note: {note}")
@@ -104,6 +109,22 @@ def _show(book: "BookPreview", *, quiet: bool) -> None:
         f"  {len(book.chapters):,} chapters, {book.num_segments:,} segments, "
         f"about {format_duration(book.audio_s)}"
     )
+
+
+def _show_speakers(book: "BookPreview") -> None:
+    if not book.speakers:
+        return
+    share = 100 * book.num_attributed / max(1, book.num_quotations)
+    click.echo(
+        f"  who speaks: of {book.num_quotations:,} quotations {book.num_attributed:,} are attributed ({share:.0f} %); "
+        "the narrator reads the others"
+    )
+    width = max(len(speaker.name) for speaker in book.speakers[:SHOWN_SPEAKERS])
+    for speaker in book.speakers[:SHOWN_SPEAKERS]:
+        click.echo(
+            f"    {speaker.name:{width}}  {speaker.voice:10}  {speaker.num_turns:6,} turns  "
+            f"{speaker.num_segments:6,} segments  {format_duration(speaker.audio_s)}"
+        )
 
 
 def _show_marks(marks: "tuple[MarkPreview, ...]") -> None:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     help="Each book gets its own folder in it.",
 )
 @options.text_options
+@options.cast_option
+@options.script_option
 @options.model_options
 @click.option("--cover", "audio__cover", metavar="FILE", help="JPEG or PNG, put into every file.")
 @click.option("--genre", "audio__genre", help="Tag of every file.  [default: Audiobook]")
@@ -85,6 +87,7 @@ def render(
     \b
       orpheus-batch render alice.txt -o out
       orpheus-batch render library/ -o out --voice leo --bitrate 128
+      orpheus-batch render emma.txt -o out --model orpheus-3b --cast cast.yaml
       orpheus-batch render moby.txt -o out --model orpheus-3b --model-dir ~/orpheus --codec-dir ~/snac
 
     Whatever stops a run, the same command goes on where it was. After a change in the book only the changed

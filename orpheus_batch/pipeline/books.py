@@ -18,6 +18,7 @@ from orpheus_batch.data import Book, ChapterPlan, Segment
 from orpheus_batch.errors import InputError, LedgerError
 from orpheus_batch.ledger.records import PendingSegment
 from orpheus_batch.ledger.store import LEDGER_NAME, Ledger
+from orpheus_batch.pipeline.casting import Casting
 from orpheus_batch.text.languages import language_notes
 from orpheus_batch.text.lexicon import Lexicon
 from orpheus_batch.text.lexicon_file import load_lexicon
@@ -113,7 +114,12 @@ def lexicon_of(config: Config, pack: ModelPack) -> Lexicon:
 
 
 def make_plan(
-    book: Book, pack: ModelPack, config: Config, model_fingerprint: str, respelled: dict[str, str] | None = None
+    book: Book,
+    pack: ModelPack,
+    config: Config,
+    model_fingerprint: str,
+    respelled: dict[str, str] | None = None,
+    casting: Casting | None = None,
 ) -> list[ChapterPlan]:
     """Cut a book into segments.
 
@@ -123,10 +129,11 @@ def make_plan(
         config: Voice, pauses, seed and limits.
         model_fingerprint: Goes into every segment's id.
         respelled: What to speak instead of a segment's planned text, by that text.
+        casting: Who speaks with which voice; None: as the configuration says.
 
     Raises:
-        InputError: Nothing of the book can be spoken.
-        ConfigError: A lexicon can't be read, or says what the voice can't.
+        InputError: Nothing of the book can be spoken, or the script does not fit it.
+        ConfigError: A lexicon can't be read, or says what the voice can't; or the cast is wrong.
     """
     lexicon = lexicon_of(config, pack)
     plans = plan_book(
@@ -139,6 +146,7 @@ def make_plan(
         min_chars=config.text.min_chars,
         max_chars=config.text.max_chars,
         lexicon=lexicon,
+        casting=casting or Casting(pack, config),
     )
     if not any(plan.segments for plan in plans):
         raise InputError(f"{book.source_path}: nothing in it can be spoken; `orpheus-batch plan` says why")

@@ -12,7 +12,7 @@ from orpheus_batch.errors import DeliveryError
 from orpheus_batch.fingerprint import sha256_file
 from orpheus_batch.ledger.store import Ledger
 from orpheus_batch.pipeline.books import book_folders
-from orpheus_batch.pipeline.models import Factories
+from orpheus_batch.pipeline.models import Factories, pack_of
 from orpheus_batch.pipeline.progress import Progress
 from orpheus_batch.pipeline.run import render_books
 
@@ -35,6 +35,8 @@ def render_credits(
         DeliveryError: They can't be spoken.
         OrpheusBatchError: As in `render_books`.
     """
+    if config.text.cast is not None:  # they are the narrator's
+        config = dataclasses.replace(config, voice=config.voice or pack_of(config).default_voice)
     folders: dict[str, Path] = {}
     for name, text in texts.items():
         source = book_folder / CREDITS_FOLDER / f"{name}.txt"
@@ -50,7 +52,13 @@ def render_credits(
             spoken = dataclasses.replace(
                 config,
                 text=dataclasses.replace(
-                    config.text, title=name, author=None, encoding="utf-8", chapter_pattern=None
+                    config.text,
+                    title=name,
+                    author=None,
+                    encoding="utf-8",
+                    chapter_pattern=None,
+                    cast=None,
+                    script=None,
                 ),
             )
             report = render_books([source], source.parent, spoken, factories=factories, progress=progress)

@@ -26,15 +26,20 @@ Loaded = TypeVar("Loaded")
 
 
 def pack_of(config: Config) -> ModelPack:
-    """Read the configured pack; the configuration's sampling and segment limits stand in for the pack's own.
+    """Read the configured pack; the configuration's sampling and the cast's narrator stand in for the pack's own.
 
     Raises:
-        ConfigError: No such pack or voice, or its ``pack.json`` is wrong.
+        ConfigError: No such pack or voice, or its ``pack.json`` or the cast is wrong.
     """
     folders = (Path(p).expanduser() if p else None for p in (config.model.model_dir, config.model.codec_dir))
     pack = load_pack(config.model.pack, *folders)
     if config.voice is not None:
         pack.voice(config.voice)
+    elif config.text.cast is not None:
+        from orpheus_batch.text.dialogue.cast import load_cast
+
+        narrator = load_cast(Path(config.text.cast), pack).narrator
+        pack = dataclasses.replace(pack, default_voice=narrator or pack.default_voice)
     given = {name: value for name, value in dataclasses.asdict(config.sampling).items() if value is not None}
     return dataclasses.replace(pack, sampling=dataclasses.replace(pack.sampling, **given))
 

@@ -4,6 +4,8 @@ Lengths are the pack's prediction; money and time follow from a speed that the c
 """
 
 import dataclasses
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +15,10 @@ from orpheus_batch.config import Config
 from orpheus_batch.data import Book, ChapterPlan, Segment
 from orpheus_batch.errors import ConfigError, InputError
 from orpheus_batch.pipeline.books import find_sources, load_book, make_plan, needed_bytes, predicted_s
+from orpheus_batch.pipeline.casting import Casting, check_single
 from orpheus_batch.pipeline.models import pack_of
+from orpheus_batch.text.dialogue.cast import UNKNOWN
+from orpheus_batch.text.dialogue.script import Line
 from orpheus_batch.text.languages import language_notes
 from orpheus_batch.text.marks import REPORTED, advice
 from orpheus_batch.text.markup import APART
@@ -72,6 +77,21 @@ class MarkPreview:
 
 
 @dataclass(frozen=True, slots=True)
+class SpeakerPreview:
+    """One who speaks, in a book with a cast or a script."""
+
+    name: str
+    """a character's, "narrator", or "unknown" for quotations that the narrator reads for want of knowing"""
+    voice: str
+    num_turns: int
+    """stretches of a paragraph"""
+    num_segments: int
+    """that begin in one of these turns"""
+    audio_s: float
+    """of those, predicted, pauses included"""
+
+
+@dataclass(frozen=True, slots=True)
 class BookPreview:
     """One book as it would be rendered; with an error and nothing else where it can't be."""
 
@@ -89,6 +109,10 @@ class BookPreview:
     """pauses and emotion tags to look at"""
     notes: tuple[str, ...] = ()
     """what is not done for the book's language"""
+    speakers: tuple[SpeakerPreview, ...] = ()
+    """with a cast or a script, who speaks most first"""
+    num_quotations: int = 0
+    num_attributed: int = 0
     error: str = ""
 
     @property
@@ -138,7 +162,9 @@ def preview_books(
         raise ConfigError("a price tells nothing without a speed: add --speedup, such as --speedup 400")
     pack = pack_of(config)
     limits = segment_limits(pack, config.text.min_chars, config.text.max_chars)
-    books = tuple(_preview(source, config, pack, limits) for source in find_sources(paths))
+    sources = find_sources(paths)
+    check_single(config, len(sources))
+    books = tuple(_preview(source, config, pack, limits) for source in sources)
     audio_s = sum(book.audio_s for book in books)
     compute_s = audio_s / speedup if speedup else None
     return Preview(
@@ -155,7 +181,8 @@ def preview_books(
 def _preview(source: Path, config: Config, pack: ModelPack, limits: tuple[int, int]) -> BookPreview:
     try:
         book = load_book(source, config)
-        plans = make_plan(book, pack, config, NO_MODEL)
+        casting = Casting(pack, config)
+        plans = make_plan(book, pack, config, NO_MODEL, casting=casting)
     except InputError as error:
         return BookPreview(source=str(source), error=str(error))
     segments = [(plan, segment) for plan in plans for segment in plan.segments]
@@ -168,6 +195,9 @@ def _preview(source: Path, config: Config, pack: ModelPack, limits: tuple[int, i
         language=book.language,
         handled=book.handled,
         marks=_marks(book, plans, pack),
+        speakers=_speakers(plans, casting.lines, pack, config.voice or pack.default_voice),
+        num_quotations=sum(line.turn.is_speech for line in casting.lines),
+        num_attributed=sum(line.turn.is_speech and line.speaker != UNKNOWN for line in casting.lines),
         notes=language_notes(book.language, pack, pack.voice(config.voice or pack.default_voice)),
         too_short=tuple(_odd(p, s) for p, s in segments if len(s.text) < limits[0]),
         too_long=tuple(_odd(p, s) for p, s in segments if len(s.text) > limits[1]),
@@ -185,6 +215,28 @@ def _chapter(plan: ChapterPlan, pack: ModelPack) -> ChapterPreview:
 
 def _odd(plan: ChapterPlan, segment: Segment) -> OddSegment:
     return OddSegment(plan.title, len(segment.text), segment.text)
+
+
+def _speakers(
+    plans: Sequence[ChapterPlan], lines: Sequence[Line], pack: ModelPack, narrator: str
+) -> tuple[SpeakerPreview, ...]:
+    """Return who speaks how much: each segment is the speaker's in whose turn it begins."""
+    if not lines:
+        return ()
+    starts = [line.turn.start for line in lines]
+    turns = Counter((line.speaker, line.voice or narrator) for line in lines)
+    segments: Counter[tuple[str, str]] = Counter()
+    audio_s: Counter[tuple[str, str]] = Counter()
+    for plan in plans:
+        for segment in plan.segments:
+            line = lines[max(0, bisect_right(starts, segment.start) - 1)]
+            who = (line.speaker, line.voice or narrator)
+            segments[who] += 1
+            audio_s[who] += predicted_s(pack, segment.text) + segment.pause_after_s
+    return tuple(
+        SpeakerPreview(*who, turns[who], segments[who], audio_s[who])
+        for who in sorted(turns, key=lambda who: (-audio_s[who], who))
+    )
 
 
 def _marks(book: Book, plans: Sequence[ChapterPlan], pack: ModelPack) -> tuple[MarkPreview, ...]:

@@ -23,6 +23,7 @@ from orpheus_batch.pipeline.books import (
     lexicon_of,
     record_plan,
 )
+from orpheus_batch.pipeline.casting import check_single
 from orpheus_batch.pipeline.encoders import Encoders, default_num_processes
 from orpheus_batch.pipeline.generate import Queue, run_blocks
 from orpheus_batch.pipeline.models import Factories, Models, is_pack_folder, pack_of
@@ -65,6 +66,7 @@ def render_books(
     sources = find_sources(paths)
     if config.text.title is not None and len(sources) > 1:
         raise ConfigError(f"text.title is for a single book, and there are {len(sources)}")
+    check_single(config, len(sources))
     check_audio_config(config.audio)
     find_ffmpeg()
     cover = read_cover(Path(config.audio.cover)) if config.audio.cover else None
@@ -221,6 +223,9 @@ def _with_absolute_paths(config: Config) -> Config:
     )
     audio = dataclasses.replace(config.audio, cover=absolute(config.audio.cover))
     text = dataclasses.replace(
-        config.text, lexicon=tuple(str(Path(p).expanduser().resolve()) for p in config.text.lexicon)
+        config.text,
+        lexicon=tuple(str(Path(p).expanduser().resolve()) for p in config.text.lexicon),
+        cast=absolute(config.text.cast),
+        script=absolute(config.text.script),
     )
     return dataclasses.replace(config, model=model, audio=audio, text=text)

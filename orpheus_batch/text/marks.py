@@ -7,15 +7,14 @@ proof of completeness still counts them. What a tag sounds like is the model's a
 
 import dataclasses
 import difflib
-import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orpheus_batch.data import Boundary, Chapter, Sentence
 from orpheus_batch.text.abbreviations import words
+from orpheus_batch.text.cuts import cut_sentence
 from orpheus_batch.text.normalize import EMOTION_TAGS
-from orpheus_batch.text.utterance import source_offsets
 
 MAX_PAUSE_S = 10.0
 """longer, and a listener looks whether the player has stopped"""
@@ -110,7 +109,7 @@ def cut_marks(chapter: Chapter, sentences: Sequence[Sentence], tags: Sequence[st
     cut: list[Sentence] = []
     for sentence in sentences:
         marks = [] if sentence.skip_reason else find_marks(sentence.text, tags)
-        cut += _cut_sentence(chapter, sentence, marks) if marks else [sentence]
+        cut += _cut_at_marks(chapter, sentence, marks) if marks else [sentence]
     if len(cut) == len(sentences):
         return list(sentences) if cut == list(sentences) else cut
     return [dataclasses.replace(sentence, index=index) for index, sentence in enumerate(cut)]
@@ -159,26 +158,20 @@ def _tag_reason(match: re.Match[str], tags: Sequence[str]) -> str:
     return ""
 
 
-def _cut_sentence(chapter: Chapter, sentence: Sentence, marks: Sequence[Mark]) -> list[Sentence]:
+def _cut_at_marks(chapter: Chapter, sentence: Sentence, marks: Sequence[Mark]) -> list[Sentence]:
     """Cut one sentence at its marks; what is left of it keeps its words, its end and its span."""
     text = sentence.text
-    bounds = [0]
+    begins = {mark.start: mark for mark in marks}
+    places = list(begins)
     for mark in marks:
         after = mark.end
         while after < len(text) and text[after].isspace():
             after += 1
-        bounds += [mark.start, after]
-    bounds.append(len(text))
-    first = sentence.start - chapter.source_start
-    source = chapter.text[first : sentence.end - chapter.source_start]
-    inner = sorted({bound for bound in bounds if 0 < bound < len(text)})
-    places = {0: 0, len(text): len(source)} | dict(zip(inner, source_offsets(source, text, inner), strict=True))
+        places.append(after)
     pieces: list[Sentence] = []
-    for number, (start, end) in enumerate(itertools.pairwise(bounds)):
-        if places[start] >= places[end]:
-            continue
-        mark = marks[number // 2] if number % 2 else None
-        rest = text[start:end].strip()
+    for part in cut_sentence(chapter, sentence, places):
+        mark = begins.get(part.first)
+        rest = text[part.first : part.last].strip()
         if mark is None:
             rest = _give_to_last(pieces, rest)
         reason = mark.reason if mark else "" if any(map(str.isalnum, rest)) else "no pronounceable characters"
@@ -186,8 +179,8 @@ def _cut_sentence(chapter: Chapter, sentence: Sentence, marks: Sequence[Mark]) -
             dataclasses.replace(
                 sentence,
                 text=rest,
-                start=sentence.start + places[start],
-                end=sentence.start + places[end],
+                start=part.start,
+                end=part.end,
                 skip_reason=reason,
                 pause_s=mark.pause_s if mark else None,
             )

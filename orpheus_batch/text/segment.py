@@ -8,7 +8,7 @@ an edit changes the segments around it and no others.
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from orpheus_batch.config import PauseConfig
 from orpheus_batch.data import Book, Boundary, Chapter, ChapterPlan, Sampling, Segment, Sentence, SkippedSpan
@@ -24,6 +24,8 @@ SEGMENT_FORMAT_VERSION = 1
 """part of every segment id: raised when the same fields would be spoken differently"""
 JOIN_ROUNDS = 3
 """how often short pieces look for a neighbour; bounds how far an edit reaches"""
+Casting = Callable[[Book, Sequence[Sequence[Sentence]]], list[list[Sentence]]]
+"""of a book and each chapter's sentences: the same, cut where the voice changes, each with its voice"""
 MIN_MAX_CHARS = 20
 """a limit below this would cut inside clauses of three words"""
 
@@ -119,18 +121,24 @@ def plan_book(
     min_chars: int | None = None,
     max_chars: int | None = None,
     lexicon: Lexicon | None = None,
+    casting: Casting | None = None,
 ) -> list[ChapterPlan]:
     """Plan every chapter of a book; arguments and errors as in `plan_chapter`.
+
+    ``casting`` gives sentences the voices of those who speak them; without it one voice reads all.
 
     Raises:
         CoverageError: A character of the book is in no span or in two.
     """
     splitter = SentenceSplitter.for_book(book)
     own = lexicon.for_book(book.title, book.source_path, book.language) if lexicon else None
+    sentences = [splitter.split_chapter(chapter) for chapter in book.chapters]
+    if casting is not None:
+        sentences = casting(book, sentences)
     plans = [
         plan_chapter(
             chapter,
-            splitter.split_chapter(chapter),
+            of_chapter,
             pack=pack,
             voice=voice,
             model_fingerprint=model_fingerprint,
@@ -140,7 +148,7 @@ def plan_book(
             max_chars=max_chars,
             lexicon=own,
         )
-        for chapter in book.chapters
+        for chapter, of_chapter in zip(book.chapters, sentences, strict=True)
     ]
     check_coverage(book, plans)
     return plans

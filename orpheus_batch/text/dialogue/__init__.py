@@ -1,0 +1,1 @@
+"""Who speaks: quoted speech found, attributed to its speaker, and given that speaker's voice."""
