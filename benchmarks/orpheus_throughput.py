@@ -171,20 +171,37 @@ def frames_of(length: int) -> int:
     return -(-length // TOKENS_PER_FRAME) * TOKENS_PER_FRAME
 
 
-def measure(args, folder: Path, batch_size: int, kv: str, bandwidth: float, rate: float) -> dict:
-    began = time.perf_counter()
+def make_engine(
+    folder: Path,
+    device: str,
+    batch_size: int,
+    *,
+    kv: str = "auto",
+    tiny: bool = False,
+    tokens_per_block: int = 32,
+    frames: bool = True,
+) -> TorchEngine:
+    """Return the embedded engine with random weights; `multi_gpu.py` makes one a GPU."""
+    (folder / "config.json").write_text(json.dumps(TINY if tiny else ORPHEUS), encoding="utf-8")
     with mock.patch.object(engine_module, "load_weights", random_weights):
-        engine = TorchEngine(
+        return TorchEngine(
             folder,
             LAYOUT,
-            device=args.device,
+            device=device,
             precision="bfloat16",
             max_batch_size=batch_size,
-            tokens_per_block=args.tokens_per_block,
-            kv_cache_gb=0.05 if args.tiny else None,
-            frames=True,
+            tokens_per_block=tokens_per_block,
+            kv_cache_gb=0.05 if tiny else None,
+            frames=frames,
             kv_precision=kv,
         )
+
+
+def measure(args, folder: Path, batch_size: int, kv: str, bandwidth: float, rate: float) -> dict:
+    began = time.perf_counter()
+    engine = make_engine(
+        folder, args.device, batch_size, kv=kv, tiny=args.tiny, tokens_per_block=args.tokens_per_block
+    )
     load_s = time.perf_counter() - began
     print(engine.describe(), f"made in {load_s:.1f} s", flush=True)
     device = torch.device(args.device)
@@ -249,7 +266,6 @@ def main() -> None:
     rows = []
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        (folder / "config.json").write_text(json.dumps(TINY if args.tiny else ORPHEUS), encoding="utf-8")
         for kv in args.kv.split(","):
             for batch_size in (int(size) for size in args.batch_sizes.split(",")):
                 rows.append(measure(args, folder, batch_size, kv, bandwidth, rate))

@@ -12,7 +12,7 @@ from the batch. The discriminators come in after two fifths of the time, when th
 ``--start``, at once. Weights are averaged exponentially, and the average is what is kept.
 
 ``--keep-codes`` (with ``--start``) trains the decoder alone: what was encoded before stays valid, so that the language
-model can be trained meanwhile.
+model can be trained meanwhile. Its ``--decoder-dim`` may be larger than that of the codec it starts from.
 """
 
 import functools
@@ -25,20 +25,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 import click
+import codec_losses
 import numpy as np
 import torch
 import torch.nn.functional as F
 from audio_data import Speech, load_speech
-from codec_losses import Discriminators, MultiScaleMelLoss, discriminator_loss, generator_losses
+from codec_losses import Discriminators, MultiScaleMelLoss
+from codec_start import match_level, start_codebooks, start_weights, take_weights
+from codec_step import Step, share
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-MEL_WEIGHT, ADVERSARIAL_WEIGHT, MATCHING_WEIGHT = 15.0, 1.0, 4.0
 COMMITMENT_WEIGHT = 0.1
 CODE_DECAY = 0.98
 """of the running mean that each code is (VQ-VAE's, arXiv:1711.00937); by gradient, codes can't keep up"""
 EMA_DECAY = 0.999
-QUANTISED_FROM, CRITICS_FROM, CRITICS_RAMP = 0.1, 0.4, 0.15
+QUANTISED_FROM, CRITICS_FROM, CRITICS_RAMP = 0.1, 0.4, 0.1
 """shares of the time"""
 RESTART_EVERY = 100
 """steps between moves of dead codes, until half of the time is gone"""
@@ -89,6 +91,7 @@ class Generator(nn.Module):
         import snac.layers
 
         torch._dynamo.config.force_parameter_static_shapes = False  # else once for every width
+        codec_losses.distance = torch.compile(codec_losses.distance, dynamic=True)
         snac.layers.snake = torch.compile(snake, dynamic=True)
         shift_depthwise(self)
 
@@ -129,42 +132,6 @@ class Generator(nn.Module):
 def snake(x: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
     """Return x + sin(alpha x)^2 / alpha, as the package's own, for [batch, channels, length]."""
     return x + (alpha + 1e-9).reciprocal() * torch.sin(alpha * x).pow(2)
-
-
-@torch.no_grad()
-def start_weights(snac: nn.Module) -> None:
-    """Set weights so that speech comes through an untrained codec at its own level.
-
-    PyTorch's default weights lose two thirds of the variance at every convolution, and its default biases are
-    several times louder than speech: such a codec begins as a constant, and learns for thousands of steps to be
-    anything else. Here every convolution keeps the variance, no bias is set, what a residual unit adds is small,
-    and speech (peaks of 0.5) runs inside at three times its level, where the snakes bend but do not wrap.
-    """
-    for name, module in snac.named_modules():
-        if not isinstance(module, nn.Conv1d | nn.ConvTranspose1d):
-            continue
-        weight = module.weight
-        fan_in = weight.shape[1] * weight.shape[2]
-        if isinstance(module, nn.ConvTranspose1d):
-            fan_in = weight.shape[0] * weight.shape[2] / module.stride[0]
-        gain = 1.0
-        if name.endswith("block.3") and weight.shape[2] == 1:
-            gain = 0.3  # the second convolution of a residual unit
-        if name.endswith("linear"):
-            gain = 0.05  # of a noise block
-        set_weight(module, torch.randn_like(weight) * gain * fan_in**-0.5)
-        if module.bias is not None:
-            module.bias.zero_()
-    first = snac.encoder.block[0]
-    set_weight(first, first.weight * 3.0)
-
-
-@torch.no_grad()
-def match_level(generator: "Generator", audio: torch.Tensor) -> None:
-    """Scale the last convolution so that what comes out is as loud as ``audio``."""
-    last = [m for m in generator.snac.decoder.modules() if isinstance(m, nn.Conv1d)][-1]
-    for _ in range(3):  # the output is bent by tanh, so the ratio is approached
-        set_weight(last, last.weight * (audio.std() / generator(audio)[0].std()))
 
 
 @functools.cache
@@ -252,6 +219,9 @@ class Crops:
     help="Go on from the weights of an earlier codec instead of none.",
 )
 @click.option(
+    "--graph/--no-graph", default=True, show_default=True, help="Replay steps as a CUDA graph where possible."
+)
+@click.option(
     "--keep-codes", is_flag=True, help="With --start: the decoder alone; codes made before stay valid."
 )
 @click.option("--gpus", default=None, help="Such as 0,1; default: all.")
@@ -281,25 +251,28 @@ def train(rank: int, world: int, speech_dir: Path, out: Path, options: dict, por
     if device.type == "cuda":
         torch.cuda.set_device(device)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-    torch.backends.cudnn.benchmark = False  # many shapes; the search costs more than it saves
     torch.manual_seed(1)
     config = codec_config(options["encoder_dim"], options["decoder_dim"], options["codebook_size"])
-    generator, critics = Generator(config), Discriminators().to(device)
+    generator, critics = Generator(config), Discriminators()
+    if options["start"] is not None:
+        take_weights(generator.snac, load_file(options["start"] / "model.safetensors"))
+        generator.quantised = True
+        judged_before = options["start"] / "critics.safetensors"
+        if judged_before.exists():
+            critics.load_state_dict({k: v.float() for k, v in load_file(judged_before).items()})
     if options["compiled"]:
         generator.compile_parts()
     if options["keep_codes"]:
         generator.freeze_codes()
+        torch.backends.cudnn.benchmark = True  # every step has the same shapes
     critics_from = CRITICS_FROM if options["start"] is None else 0.0
     for quantizer in generator.snac.quantizer.quantizers:
         quantizer.codebook.weight.requires_grad_(False)
     generator.to(device)
+    critics.to(device, memory_format=torch.channels_last)
     mel_loss = MultiScaleMelLoss().to(device)
-    settings = {"lr": options["lr"], "betas": (0.8, 0.99), "weight_decay": 1e-3}
-    if device.type == "cuda":
-        settings["fused"] = True
-    trained = [p for p in generator.parameters() if p.requires_grad]
-    g_opt = torch.optim.AdamW(trained, **settings)
-    d_opt = torch.optim.AdamW(critics.parameters(), **(settings | {"lr": options["lr"] / 2}))
+    train_step = Step(generator, critics, mel_loss, world, replayed=options["graph"])
+    g_opt, d_opt = train_step.g_opt, train_step.d_opt
     speech = load_speech(speech_dir, device, options["max_hours"])
     num_held_out = max(1, min(64, len(speech.utterances) // 10))
     held_out, rest = speech.utterances[:num_held_out], speech.utterances[num_held_out:]
@@ -313,18 +286,11 @@ def train(rank: int, world: int, speech_dir: Path, out: Path, options: dict, por
         saved = torch.load(checkpoint, map_location=device, weights_only=True)
         generator.load_state_dict(saved["generator"])
         critics.load_state_dict(saved["critics"])
-        g_opt.load_state_dict(saved["g_opt"])
-        d_opt.load_state_dict(saved["d_opt"])
+        train_step.load(saved["g_opt"], saved["d_opt"])
         average = saved["average"]
         state = {"step": saved["step"], "elapsed": saved["elapsed"]}
         generator.quantised = saved["quantised"]
-    elif options["start"] is not None:
-        weights = load_file(options["start"] / "model.safetensors")
-        own_names = {plain_name(name): name for name in generator.state_dict()}
-        generator.load_state_dict({own_names[k]: v.float() for k, v in weights.items()})
-        generator.quantised = True
-        average = {k: v.detach().clone() for k, v in generator.state_dict().items()}
-    else:
+    elif options["start"] is None:
         match_level(generator, crops.batch(8))
         share(world, [p.data for p in generator.parameters()], average=True)
     log = (out / "log.jsonl").open("a", encoding="utf-8") if rank == 0 else None
@@ -333,6 +299,7 @@ def train(rank: int, world: int, speech_dir: Path, out: Path, options: dict, por
     recent = time.monotonic()
     saved_at = recent
     batch = max(1, options["batch"] // world)
+    live = generator.state_dict()
     while True:
         done = progress(state, start, options)
         if world > 1:  # all processes must stop at the same step
@@ -343,9 +310,6 @@ def train(rank: int, world: int, speech_dir: Path, out: Path, options: dict, por
             break
         step = state["step"]
         rate = options["lr"] * min(1.0, (step + 1) / 200) * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * done)))
-        for optimizer, factor in ((g_opt, 1.0), (d_opt, 0.5)):
-            for group in optimizer.param_groups:
-                group["lr"] = rate * factor
         real = crops.batch(batch)
         if done > QUANTISED_FROM and not generator.quantised:
             start_codebooks(generator, [crops.batch(batch) for _ in range(12)])
@@ -353,47 +317,18 @@ def train(rank: int, world: int, speech_dir: Path, out: Path, options: dict, por
             generator.quantised = True
             codes = RunningCodes(generator, world)
             average = {k: v.detach().clone() for k, v in generator.state_dict().items()}
-        adversarial_on = done >= critics_from
-        mixed = torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
-        fake, vq_loss, indices, encodings = generator(real)
-        record = {}
-        if adversarial_on:
-            with mixed:
-                real_features, fake_features = critics(real), critics(fake.detach())
-            d_loss = discriminator_loss(real_features, fake_features)
-            d_opt.zero_grad()
-            d_loss.backward()
-            share(world, [p.grad for p in critics.parameters()], average=True)
-            nn.utils.clip_grad_norm_(critics.parameters(), 10.0)
-            d_opt.step()
-            record["d"] = d_loss.detach()
-        mel = mel_loss(fake, real)
-        loss = MEL_WEIGHT / 7 * mel + vq_loss
-        if adversarial_on:
-            critics.requires_grad_(False)
-            with mixed:
-                fake_features = critics(fake)
-                with torch.no_grad():
-                    real_features = critics(real)
-            critics.requires_grad_(True)
-            adversarial, matching = generator_losses(real_features, fake_features)
-            ramp = min(1.0, (done - critics_from) / CRITICS_RAMP)
-            loss = loss + ramp * (ADVERSARIAL_WEIGHT * adversarial + MATCHING_WEIGHT * matching)
-            record |= {"adv": adversarial.detach(), "match": matching.detach()}
-        g_opt.zero_grad()
-        loss.backward()
-        share(world, [p.grad for p in trained], average=True)
-        norm = nn.utils.clip_grad_norm_(trained, 5.0)
-        g_opt.step()
+        ramp = min(1.0, max(0.0, done - critics_from + 1e-3) / CRITICS_RAMP) if done >= critics_from else 0.0
+        record, indices, encodings = train_step(real, rate, ramp)
         state["step"] = step = step + 1
         with torch.no_grad():
             for level, index in enumerate(indices):
-                used[level] += torch.bincount(index, minlength=options["codebook_size"])
+                used[level].index_add_(0, index, torch.ones_like(index, dtype=torch.float32))
             if generator.quantised and not generator.keep_codes:
                 codes.update(indices, encodings)
             decay = min(EMA_DECAY, (1 + step) / (10 + step))
-            floats = [(average[k], v) for k, v in generator.state_dict().items() if v.is_floating_point()]
+            floats = [(average[k], v) for k, v in live.items() if v.is_floating_point()]
             torch._foreach_lerp_([a for a, _ in floats], [v for _, v in floats], 1 - decay)
+        record = dict(record)
         if step % RESTART_EVERY == 0 and generator.quantised:
             share(world, used, average=False)
             record["used"] = [int((u > 0).sum()) for u in used]
@@ -403,13 +338,6 @@ def train(rank: int, world: int, speech_dir: Path, out: Path, options: dict, por
             used = [torch.zeros_like(u) for u in used]
         if rank == 0 and step % RESTART_EVERY == 0:
             now = time.monotonic()
-            record |= {
-                "mel": mel.detach(),
-                "vq": vq_loss.detach(),
-                "grad": norm.detach(),
-                "rms_in": real.square().mean().sqrt(),
-                "rms_out": fake.detach().square().mean().sqrt(),
-            }
             row = {"step": step, "done": round(done, 3), "steps_s": round(RESTART_EVERY / (now - recent), 2)}
             row |= {k: round(float(v), 4) if torch.is_tensor(v) else v for k, v in record.items()}
             if step % (5 * RESTART_EVERY) == 0:
@@ -420,6 +348,7 @@ def train(rank: int, world: int, speech_dir: Path, out: Path, options: dict, por
             recent = time.monotonic()
         if rank == 0 and time.monotonic() - saved_at > 120:
             save_checkpoint(checkpoint, generator, critics, g_opt, d_opt, average, state, start)
+            write_codec(out, config, average, critics)
             saved_at = time.monotonic()
     if rank == 0:
         row = {
@@ -429,11 +358,23 @@ def train(rank: int, world: int, speech_dir: Path, out: Path, options: dict, por
         log.write(json.dumps(row) + "\n")
         click.echo(json.dumps(row))
         save_checkpoint(checkpoint, generator, critics, g_opt, d_opt, average, state, start)
-        (out / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
-        weights = {plain_name(k): v.half().cpu().contiguous() for k, v in average.items()}
-        save_file(weights, out / "model.safetensors", metadata={"format": "pt"})
+        write_codec(out, config, average, critics)
     if world > 1:
         torch.distributed.destroy_process_group()
+
+
+def write_codec(out: Path, config: dict, average: dict[str, torch.Tensor], critics: nn.Module) -> None:
+    """Write the averaged codec, and beside it what ``--start`` lets its discriminators go on from."""
+    (out / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+    named = {
+        "model": {plain_name(k): v for k, v in average.items()},
+        "critics": critics.state_dict(),
+    }
+    for name, tensors in named.items():
+        halves = {k: v.half().cpu().contiguous() for k, v in tensors.items()}
+        beside = out / f"{name}.part"
+        save_file(halves, beside, metadata={"format": "pt"})
+        beside.replace(out / f"{name}.safetensors")
 
 
 def progress(state: dict, start: float, options: dict) -> float:
@@ -441,46 +382,6 @@ def progress(state: dict, start: float, options: dict) -> float:
     if options["steps"] is not None:
         return state["step"] / options["steps"]
     return (state["elapsed"] + time.monotonic() - start) / (60 * options["minutes"])
-
-
-def share(world: int, tensors: list[torch.Tensor | None], *, average: bool) -> None:
-    """Add up (or average) tensors over the processes, in place, in one message."""
-    tensors = [t for t in tensors if t is not None]
-    if world == 1:
-        return
-    flat = torch.cat([t.reshape(-1) for t in tensors])
-    torch.distributed.all_reduce(flat)
-    if average:
-        flat /= world
-    for tensor, part in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
-        tensor.copy_(part.view_as(tensor))
-
-
-@torch.no_grad()
-def start_codebooks(generator: Generator, batches: list[torch.Tensor]) -> None:
-    """Whiten what each level encodes of ``batches``, and make its codebook of such encodings.
-
-    Codes are chosen by direction alone, so encodings with a mean of their own would share a handful of codes. The
-    output projection takes the whitening back: until the codes come in, the sound is what it was.
-    """
-    for level, quantizer in enumerate(generator.snac.quantizer.quantizers):
-        encoded = torch.cat([generator(audio)[3][level] for audio in batches])
-        mean, std = encoded.mean(dim=0), encoded.std(dim=0).clamp_min(1e-6)
-        project, back = quantizer.in_proj, quantizer.out_proj
-        project_weight, back_weight = project.weight.clone(), back.weight.clone()
-        set_weight(project, project_weight / std[:, None, None])
-        project.bias.copy_((project.bias - mean) / std)
-        back.bias.add_(back_weight[..., 0] @ mean)
-        set_weight(back, back_weight * std[None, :, None])
-        chosen = torch.randperm(len(encoded), device=encoded.device)[: quantizer.codebook_size]
-        chosen = chosen.repeat(-(-quantizer.codebook_size // len(chosen)))[: quantizer.codebook_size]
-        quantizer.codebook.weight.copy_((encoded[chosen] - mean) / std)
-
-
-def set_weight(conv: nn.Conv1d, weight: torch.Tensor) -> None:
-    """Set the weight of a convolution under weight norm."""
-    conv.parametrizations.weight.original1.copy_(weight)
-    conv.parametrizations.weight.original0.copy_(weight.flatten(1).norm(dim=1)[:, None, None])
 
 
 class RunningCodes:

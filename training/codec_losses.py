@@ -152,6 +152,12 @@ def discriminator_loss(real: list[list[torch.Tensor]], fake: list[list[torch.Ten
     return torch.stack(losses).mean()
 
 
+def distance(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Return the mean distance of two feature maps, relative to the second's mean size."""
+    b = b.float()
+    return (a.float() - b).abs().mean() / b.abs().mean().clamp_min(1e-3)
+
+
 def generator_losses(
     real: list[list[torch.Tensor]], fake: list[list[torch.Tensor]]
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -162,7 +168,7 @@ def generator_losses(
     adversarial = torch.stack([(1 - f[-1].float()).pow(2).mean() for f in fake]).mean()
     matching = torch.stack(
         [
-            (a.float() - b.float().detach()).abs().mean() / b.float().detach().abs().mean().clamp_min(1e-3)
+            distance(a, b.detach())
             for f, r in zip(fake, real, strict=True)
             for a, b in zip(f[:-1], r[:-1], strict=True)
         ]

@@ -27,6 +27,7 @@ from orpheus_batch.cli.status import status
 from orpheus_batch.cli.text import text
 from orpheus_batch.cli.verify import verify
 from orpheus_batch.cli.voices import voices
+from orpheus_batch.cli.words import words
 from orpheus_batch.errors import OrpheusBatchError
 
 logger = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ def cli() -> None:
     Start here:
       orpheus-batch plan alice.txt               what would be read, and how long it plays
       orpheus-batch text alice.txt               before and after: numbers, names, what is left out, and why
+      orpheus-batch words alice.txt              names and rare words, to listen to first
       orpheus-batch render alice.txt -o out      out/<title>/01 - <chapter>.mp3 ...
       orpheus-batch status out                   how far it is, beside a running render
       orpheus-batch redo out --find 'some words' another take of one sentence
@@ -68,6 +70,7 @@ for command in (
     merge,
     plan,
     text,
+    words,
     status,
     redo,
     script,

@@ -6,10 +6,11 @@ judging, decoding and the ledger stay with the one process that asked. A worker 
 had is generated again; workers are added as the cluster grows.
 """
 
+import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, suppress
 from typing import Any, Generic, TypeVar
 
 from orpheus_batch.data import TokenRequest, TokenStream
@@ -41,7 +42,11 @@ class Worker:
 
     def __init__(self, make: Callable[[], Engine]):
         self._engine = make()
-        self._requests: deque[TokenRequest | None] = deque()
+        self._lock = threading.Lock()
+        """held while the engine generates: one thing at a time"""
+        self._requests: dict[int, deque[TokenRequest | None]] = {}
+        """by session"""
+        self._session = -1
 
     def capacity(self) -> int:
         """Return how many sequences run together."""
@@ -49,21 +54,29 @@ class Worker:
 
     def block(self, requests: list[TokenRequest]) -> list[TokenStream]:
         """Generate a block from an empty engine."""
-        return list(self._engine.generate(requests))
+        with self._lock:
+            return list(self._engine.generate(requests))
 
-    def push(self, requests: list[TokenRequest | None]) -> None:
-        """Add requests to what `streams` generates; None is the last."""
-        self._requests.extend(requests)
+    def push(self, session: int, requests: list[TokenRequest | None]) -> None:
+        """Add requests to what `streams` generates in a session; None is the last."""
+        self._requests.setdefault(session, deque()).extend(requests)
 
-    def streams(self) -> Iterator[TokenStream]:
-        """Yield streams of what is pushed, until None is."""
-        yield from self._engine.generate(self._pulled())
+    def streams(self, session: int) -> Iterator[TokenStream]:
+        """Yield streams of what is pushed, until None is, or another session begins."""
+        self._session = session
+        with self._lock, closing(self._engine.generate(self._pulled(session))) as streams:
+            for stream in streams:
+                if self._session != session:
+                    return
+                yield stream
+        self._requests.pop(session, None)
 
-    def _pulled(self) -> Iterator[TokenRequest | None]:
-        while True:
-            if not self._requests:
+    def _pulled(self, session: int) -> Iterator[TokenRequest | None]:
+        requests = self._requests.setdefault(session, deque())
+        while self._session == session:
+            if not requests:
                 yield None
-            elif (request := self._requests.popleft()) is None:
+            elif (request := requests.popleft()) is None:
                 return
             else:
                 yield request
@@ -107,6 +120,7 @@ class RayEngine:
                 raise EngineError(f"can't reach Ray at '{address}': {error}") from error
         self._workers: list[Any] = []
         self._num_deaths = 0
+        self._num_sessions = 0
         self._looked_at = 0.0
         self._grow()
         if not self._workers:
@@ -118,12 +132,13 @@ class RayEngine:
     def generate(self, requests: Iterable[TokenRequest | None]) -> Iterator[TokenStream]:
         """Yield a stream for each request, in any order; see `Engine.generate`."""
         supply: _Supply[TokenRequest] = _Supply(requests)
+        self._num_sessions += 1
         feeds: dict[Any, _Feed] = {}
         try:
             while True:
                 for worker in self._grow():
                     if worker not in feeds:
-                        feeds[worker] = _Feed(worker)
+                        feeds[worker] = _Feed(worker, self._num_sessions)
                 # The emptiest first; what one does not get now, none does.
                 for feed in sorted(feeds.values(), key=lambda feed: len(feed.held)):
                     feed.push(supply.take(int(self._capacity * AHEAD) - len(feed.held)))
@@ -149,7 +164,7 @@ class RayEngine:
         finally:
             for feed in feeds.values():
                 with suppress(Exception):
-                    feed.worker.push.remote([None])
+                    feed.push([None])
 
     def generate_blocks(self, blocks: Iterable[Block | None]) -> Iterator[tuple[int, list[TokenStream]]]:
         """Generate blocks, each by one worker from an empty engine, as many at once as there are workers.
@@ -282,13 +297,14 @@ class _Supply(Generic[Item]):
 class _Feed:
     """What one worker has been given and not answered yet."""
 
-    def __init__(self, worker: Any):
+    def __init__(self, worker: Any, session: int):
         self.worker = worker
         self.held: dict[tuple[str, int], TokenRequest] = {}
-        self.streams = worker.streams.options(num_returns="streaming").remote()
+        self.streams = worker.streams.options(num_returns="streaming").remote(session)
+        self._session = session
 
-    def push(self, requests: list[TokenRequest]) -> None:
-        """Hand over requests."""
+    def push(self, requests: Sequence[TokenRequest | None]) -> None:
+        """Hand over requests; None is the last."""
         if requests:
-            self.held |= {(request.segment_id, request.attempt): request for request in requests}
-            self.worker.push.remote(requests)
+            self.held |= {(r.segment_id, r.attempt): r for r in requests if r is not None}
+            self.worker.push.remote(self._session, list(requests))

@@ -17,6 +17,7 @@ COMMANDS = (
     "merge",
     "plan",
     "text",
+    "words",
     "status",
     "redo",
     "script",

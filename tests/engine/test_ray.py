@@ -97,6 +97,18 @@ def test_streams_come_from_all_workers_and_none_is_lost(engine, tmp_path, killed
     assert (3 if killed else 2) == len(list(tmp_path.iterdir()))
 
 
+def test_engine_is_used_again_and_given_up(engine):
+    """One generation after another, the middle one left amid its streams: nothing of it gets into the next."""
+    wanted = requests(40)
+    assert 40 == len(list(engine.generate(wanted)))
+    given_up = engine.generate(requests(80)[40:])
+    for _ in range(3):
+        next(given_up)
+    given_up.close()
+    found = [stream.segment_id for stream in engine.generate(wanted)]
+    assert sorted(request.segment_id for request in wanted) == sorted(found)
+
+
 @pytest.mark.parametrize("killed", [False, True])
 def test_blocks_go_to_all_workers_and_none_is_lost(engine, tmp_path, killed):
     """Whole blocks come back, each once."""
