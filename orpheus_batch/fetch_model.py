@@ -13,9 +13,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from orpheus_batch.errors import InputError
+from orpheus_batch.errors import ConfigError, InputError
 from orpheus_batch.fingerprint import sha256_file
 from orpheus_batch.units import format_bytes
+from orpheus_batch.voices import CODEC_FOLDER, SOURCE_RECORD, pack_of_weights
 
 Say = Callable[[str], None]
 
@@ -34,8 +35,6 @@ WANTED = (
 """at the top of a repository; never ``optimizer*``, checkpoints of the training, or folders"""
 INDEX = "model.safetensors.index.json"
 HTTP_LIBRARIES = ("httpx", "httpx2", "httpcore", "httpcore2", "requests", "urllib3")
-RECORD = "orpheus-batch-source.json"
-"""written last: where the files came from, with their hashes"""
 CODEC_REPO = "hubertsiuzdak/snac_24khz"
 CODEC_LICENCE = "MIT"
 LLAMA_LICENCE = (
@@ -56,7 +55,7 @@ class Source:
     """a copy that asks for no agreement; empty where none is known"""
 
 
-MODELS = {
+MODELS = {  # each has a pack of its name
     "orpheus-3b": Source(
         "canopylabs/orpheus-3b-0.1-ft", "orpheus-3b-0.1-ft", LLAMA_LICENCE, "unsloth/orpheus-3b-0.1-ft"
     ),
@@ -87,6 +86,8 @@ class Fetched:
     model_dir: Path
     codec_dir: Path | None
     licence: str
+    pack: str
+    """that speaks with it; empty where no shipped one does"""
 
 
 def fetch_model(
@@ -116,20 +117,25 @@ def fetch_model(
     if local.is_dir():
         _check_local(local)
         say(f"{local} is taken as it is")
+        try:
+            pack = pack_of_weights(local)
+        except ConfigError as error:
+            say(f"note: {error}")
+            pack = ""
         model_dir, licence = local, "as its own model card says"
     else:
         source = _source(name, repo)
         say(f"{repo or source.repo}: {source.licence}")
         model_dir = folder / source.folder
-        _fetch(repo or source.repo, model_dir, say, source.ungated, endpoint)
+        _fetch(repo or source.repo, model_dir, say, source.ungated, endpoint, pack=name)
         _check_local(model_dir)
-        licence = source.licence
+        licence, pack = source.licence, name
     codec_dir = None
     if codec:
-        codec_dir = folder / CODEC_REPO.rpartition("/")[2]
+        codec_dir = folder / CODEC_FOLDER
         say(f"{CODEC_REPO}: {CODEC_LICENCE}")
         _fetch(CODEC_REPO, codec_dir, say, "", endpoint)
-    return Fetched(model_dir, codec_dir, licence)
+    return Fetched(model_dir, codec_dir, licence, pack)
 
 
 def wanted_files(files: list[RemoteFile], in_index: set[str] | None = None) -> list[RemoteFile]:
@@ -157,7 +163,7 @@ def _source(name: str, repo: str | None) -> Source:
     raise InputError(f"no model '{name}' and no such folder; known: {known}{', with --repo' if repo else ''}")
 
 
-def _fetch(repo: str, target: Path, say: Say, ungated: str, endpoint: str | None) -> None:
+def _fetch(repo: str, target: Path, say: Say, ungated: str, endpoint: str | None, pack: str = "") -> None:
     """Bring a repository's needed files into ``target``, in the state that it has now."""
     from huggingface_hub import HfApi, hf_hub_download
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
@@ -175,21 +181,25 @@ def _fetch(repo: str, target: Path, say: Say, ungated: str, endpoint: str | None
         in_index = None
         index = next((file for file in files if file.name == INDEX), None)
         if index is not None:
-            download(index)
-            weight_map = json.loads((target / INDEX).read_text(encoding="utf-8"))["weight_map"]
-            in_index = set(weight_map.values())
+            if not _is_whole(target / INDEX, index):
+                (target / INDEX).unlink(missing_ok=True)
+                download(index)
+            in_index = indexed_weights(target)
+            lacking = sorted(in_index - {file.name for file in files})
+            if lacking:
+                raise InputError(f"{repo} is not whole: its index names {', '.join(lacking)}, which it has not")
         wanted = wanted_files(files, in_index)
         _check_room(target, wanted, say, repo, left_out=sum(f.num_bytes for f in files if f not in wanted))
         for number, file in enumerate(wanted, 1):
             path = target / file.name
-            if path.is_file() and path.stat().st_size == file.num_bytes and _is_whole(path, file):
+            if _is_whole(path, file):
                 say(f"{number}/{len(wanted)} {file.name}: there already, and whole")
                 continue
             say(f"{number}/{len(wanted)} {file.name}: {format_bytes(file.num_bytes)}")
             path.unlink(missing_ok=True)
             download(file)
             if not _is_whole(path, file):
-                path.unlink()
+                path.unlink(missing_ok=True)
                 raise InputError(
                     f"{repo}: {file.name} is not what the hub lists (its hash differs); fetch it again"
                 )
@@ -211,12 +221,53 @@ def _fetch(repo: str, target: Path, say: Say, ungated: str, endpoint: str | None
         raise InputError(
             f"can't fetch {repo}: {type(error).__name__}: {error}; what has come is kept, the same command goes on"
         ) from error
-    record = {"repo": repo, "revision": info.sha, "files": [asdict(file) for file in wanted]}
-    (target / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    record = {"repo": repo, "revision": info.sha, "pack": pack, "files": [asdict(file) for file in wanted]}
+    (target / SOURCE_RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def check_record(folder: Path) -> str:
+    """See that fetched files are still what the hub listed.
+
+    Returns:
+        The repository and its revision; empty where the folder was not fetched by `fetch_model`.
+
+    Raises:
+        InputError: One is missing or has changed, or the record of them can't be read.
+    """
+    file = folder / SOURCE_RECORD
+    if not file.is_file():
+        return ""
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+        repo, revision = str(record["repo"]), str(record["revision"])
+        files = [RemoteFile(**entry) for entry in record["files"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{file} is damaged ({error}); fetch the model again") from error
+    for listed in files:
+        if not _is_whole(folder / listed.name, listed):
+            raise InputError(f"{folder / listed.name} is not what {repo} lists; fetch it again")
+    return f"{repo} at {revision[:7]}"
+
+
+def indexed_weights(folder: Path) -> set[str]:
+    """Return the weight files that a folder's index names.
+
+    Raises:
+        InputError: The index can't be read.
+    """
+    try:
+        weight_map = json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"]
+        return {str(name) for name in weight_map.values()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{folder / INDEX} is not an index of weights: {error}; remove it and fetch again"
+        ) from error
 
 
 def _is_whole(path: Path, file: RemoteFile) -> bool:
     """Return whether a file has the hash that the hub lists; small files have that of their git blob."""
+    if not path.is_file() or path.stat().st_size != file.num_bytes:
+        return False
     if file.sha256:
         return sha256_file(path) == file.sha256
     content = path.read_bytes()
@@ -247,6 +298,8 @@ def _check_local(folder: Path) -> None:
         InputError: Something is missing; says what.
     """
     missing = [name for name in ("config.json", "tokenizer.json") if not (folder / name).is_file()]
+    weights = indexed_weights(folder) if (folder / INDEX).is_file() else set()
+    missing += sorted(name for name in weights if not (folder / name).is_file())
     if not any(folder.glob("*.safetensors")):
         missing.append("*.safetensors")
     if missing:

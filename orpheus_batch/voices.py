@@ -23,6 +23,12 @@ PACK_FORMAT_VERSION = 1
 CAP_SLACK_TOKENS = 84.0
 """About a second: a word alone may take thrice its predicted length, and must not be cut for it."""
 SHIPPED_PACKS = Path(__file__).parent / "packs"
+SOURCE_RECORD = "orpheus-batch-source.json"
+"""what `fetch-model` leaves in a model's folder: where the files came from, their hashes, and the pack"""
+CODEC_FOLDER = "snac_24khz"
+"""what `fetch-model` calls the codec's folder"""
+MAX_SPARE_IDS = 64
+"""a model's vocabulary may be a little larger than its layout, rounded up for the hardware"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +114,11 @@ class ModelPack:
             ConfigError: The weights are not there.
         """
         files = sorted(self.language_model_dir.glob("*.safetensors"))
+        if not files and any(self.language_model_dir.glob("*.engine")):
+            raise ConfigError(
+                f"{self.language_model_dir} holds an engine of TensorRT-LLM and no weights: only --engine trtllm "
+                "loads it; for the embedded engine give the checkpoint that it was built of"
+            )
         if not files:
             raise ConfigError(
                 f"no *.safetensors in {self.language_model_dir}: the pack '{self.name}' comes without weights; "
@@ -131,10 +142,11 @@ class ModelPack:
 
 
 def load_pack(name_or_path: str, model_dir: Path | None = None, codec_dir: Path | None = None) -> ModelPack:
-    """Read a pack by its shipped name ("builtin", "orpheus-3b") or by its folder.
+    """Read a pack by its shipped name ("builtin", "orpheus-3b") or by its folder, or by that of its weights.
 
     Args:
-        name_or_path: A name under ``orpheus_batch/packs`` or a path to a folder with a ``pack.json``.
+        name_or_path: A name under ``orpheus_batch/packs``, a path to a folder with a ``pack.json``, or one to a
+            language model of a shipped pack, fetched or built.
         model_dir: Where the language model lies, if not where the pack says.
         codec_dir: Where the codec lies, likewise.
 
@@ -146,8 +158,13 @@ def load_pack(name_or_path: str, model_dir: Path | None = None, codec_dir: Path 
         folder = Path(name_or_path)
     file = folder / "pack.json"
     if not file.is_file():
-        shipped = ", ".join(sorted(p.parent.name for p in SHIPPED_PACKS.glob("*/pack.json")))
-        raise ConfigError(f"no model pack '{name_or_path}': give {shipped}, or a folder with a pack.json")
+        if (folder / "config.json").is_file():
+            codec_dir = codec_dir or next((c for c in _codecs_beside(folder) if c.is_dir()), None)
+            return load_pack(pack_of_weights(folder), model_dir or folder, codec_dir)
+        raise ConfigError(
+            f"no model pack '{name_or_path}': give {', '.join(shipped_packs())}, a folder with a pack.json, or one "
+            "with the weights of a shipped pack"
+        )
     try:
         raw = json.loads(file.read_text(encoding="utf-8"))
         if raw["format_version"] != PACK_FORMAT_VERSION:
@@ -179,6 +196,45 @@ def load_pack(name_or_path: str, model_dir: Path | None = None, codec_dir: Path 
         raise ConfigError(f"{file}: {error}") from error
     pack.voice(pack.default_voice)
     return pack
+
+
+def shipped_packs() -> list[str]:
+    """Return the names of the packs that come with the package."""
+    return sorted(file.parent.name for file in SHIPPED_PACKS.glob("*/pack.json"))
+
+
+def pack_of_weights(folder: Path) -> str:
+    """Return the shipped pack that a language model's folder belongs to: as `fetch-model` noted, or by its size.
+
+    Raises:
+        ConfigError: No shipped pack has such a vocabulary.
+    """
+    noted = _read_json(folder / SOURCE_RECORD).get("pack")
+    if noted in shipped_packs():
+        return noted
+    config = _read_json(folder / "config.json")
+    vocabulary = config.get("pretrained_config", config).get("vocab_size")  # an engine's, or a checkpoint's
+    for name in shipped_packs():  # of several in one shape the English one comes first
+        layout = load_pack(name).layout
+        if isinstance(vocabulary, int) and 0 <= vocabulary - layout.audio_end < MAX_SPARE_IDS:
+            return name
+    raise ConfigError(
+        f"{folder} holds a language model with a vocabulary of {vocabulary}, which is that of no shipped pack: name "
+        "its pack with --model, and this folder with --model-dir"
+    )
+
+
+def _codecs_beside(folder: Path) -> tuple[Path, ...]:
+    """Return where `fetch-model` puts the codec, seen from a model or from an engine that was built of it."""
+    return folder.parent / CODEC_FOLDER, folder.parent.parent / "models" / CODEC_FOLDER
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    try:
+        raw = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return raw if isinstance(raw, dict) else {}
 
 
 def _build(kind: type, raw: dict[str, Any]) -> Any:

@@ -44,9 +44,9 @@ def fetch_model(
     fetched = fetch_model(name, out.expanduser(), say, repo=repo, codec=codec)
     if as_json:
         values = {"model_dir": str(fetched.model_dir), "codec_dir": str(fetched.codec_dir or "")}
-        click.echo(json.dumps({**values, "licence": fetched.licence}, indent=1))
+        click.echo(json.dumps({**values, "pack": fetched.pack, "licence": fetched.licence}, indent=1))
         return
-    codec_option = f" --codec-dir {fetched.codec_dir}" if fetched.codec_dir else ""
-    click.echo(
-        f"orpheus-batch render BOOK -o out --model orpheus-3b --model-dir {fetched.model_dir}{codec_option}"
-    )
+    options_of_it = f"--model {fetched.pack or 'PACK'} --model-dir {fetched.model_dir}"
+    if fetched.codec_dir:
+        options_of_it += f" --codec-dir {fetched.codec_dir}"
+    click.echo(f"orpheus-batch render BOOK -o out {options_of_it}")

@@ -56,7 +56,8 @@ model_options = compose(
         "--model",
         "model__pack",
         metavar="PACK",
-        help="Which voice pack speaks: builtin, orpheus-3b, or a folder with a pack.json.  [default: builtin]",
+        help="Which voice pack speaks: builtin, orpheus-3b, a folder with a pack.json, or one with the model "
+        "that `fetch-model` or `build-engine` made.  [default: builtin]",
     ),
     click.option(
         "--model-dir",

@@ -63,7 +63,8 @@ def resolve_precision(precision: str, device: str) -> str:
 def is_pack_folder(name_or_path: str) -> bool:
     """Return whether a pack is named by its folder: a shipped pack's name goes before one in this directory."""
     is_shipped = "/" not in name_or_path and (SHIPPED_PACKS / name_or_path / "pack.json").is_file()
-    return not is_shipped and (Path(name_or_path).expanduser() / "pack.json").is_file()
+    folder = Path(name_or_path).expanduser()
+    return not is_shipped and any((folder / name).is_file() for name in ("pack.json", "config.json"))
 
 
 def torch_engine(pack: ModelPack, config: Config, device: str) -> Engine:

@@ -9,8 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 from orpheus_batch.cli import cli
-from orpheus_batch.errors import InputError
-from orpheus_batch.fetch_model import CODEC_REPO, MODELS, RECORD, RemoteFile, fetch_model, wanted_files
+from orpheus_batch.errors import ConfigError, InputError
+from orpheus_batch.fetch_model import CODEC_REPO, MODELS, RemoteFile, check_record, fetch_model, wanted_files
+from orpheus_batch.voices import SOURCE_RECORD, load_pack, shipped_packs
 
 REVISION = "a" * 40
 SHARDS = {f"model-0000{i}-of-00002.safetensors": bytes([i]) * 5000 for i in (1, 2)}
@@ -125,15 +126,15 @@ def test_only_what_is_needed_is_fetched(hub, tmp_path):
     """Not the optimiser, not a checkpoint of the training, not the same weights twice; the licence is said first."""
     fetched, said = fetch(hub, tmp_path)
     wanted = {"config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors.index.json", *SHARDS}
-    assert wanted == {f.name for f in fetched.model_dir.iterdir() if f.is_file()} - {RECORD}
+    assert wanted == {f.name for f in fetched.model_dir.iterdir() if f.is_file()} - {SOURCE_RECORD}
     assert {"config.json", "pytorch_model.bin"} == {
         f.name for f in fetched.codec_dir.iterdir() if f.is_file()
-    } - {RECORD}
+    } - {SOURCE_RECORD}
     for name in wanted:
         assert MODEL[name] == (fetched.model_dir / name).read_bytes()
     assert "Llama 3.2 Community License" in said.splitlines()[0]
     assert "hubertsiuzdak/snac_24khz: MIT" in said
-    assert REVISION == json.loads((fetched.model_dir / RECORD).read_text())["revision"]
+    assert REVISION == json.loads((fetched.model_dir / SOURCE_RECORD).read_text())["revision"]
 
 
 def test_the_same_again_fetches_nothing(hub, tmp_path):
@@ -197,11 +198,76 @@ def test_a_local_folder_is_taken_as_it_is(tiny, tmp_path):
     arguments = ["fetch-model", str(tiny / "language_model"), "-o", str(tmp_path), "--no-codec"]
     done = CliRunner().invoke(cli, arguments)
     assert 0 == done.exit_code, done.output
-    assert f"--model-dir {tiny / 'language_model'}" in done.stdout
+    assert (
+        f"--model PACK --model-dir {tiny / 'language_model'}" in done.stdout
+    )  # a vocabulary of no shipped pack
+    assert "is that of no shipped pack" in done.stderr
     assert [] == list(tmp_path.iterdir())
     done = CliRunner().invoke(cli, ["fetch-model", str(tmp_path), "--no-codec"])
     assert 1 == done.exit_code
     assert "no config.json, tokenizer.json, *.safetensors in it" in done.output
+    (tmp_path / "model.safetensors.index.json").write_text(
+        json.dumps({"weight_map": {"a": "lost.safetensors"}})
+    )
+    done = CliRunner().invoke(cli, ["fetch-model", str(tmp_path), "--no-codec"])
+    assert "no config.json, tokenizer.json, lost.safetensors, *.safetensors in it" in done.output
+
+
+def test_a_shard_that_the_index_names_and_the_hub_lacks_is_said(hub, tmp_path):
+    """Half a model loads nowhere; and an index that is damaged here is fetched again."""
+    fetched, _ = fetch(hub, tmp_path)
+    (fetched.model_dir / "model.safetensors.index.json").write_text("{")
+    fetch(hub, tmp_path)
+    assert (
+        MODEL["model.safetensors.index.json"]
+        == (fetched.model_dir / "model.safetensors.index.json").read_bytes()
+    )
+    lost = hub.repos[MODELS["orpheus-3b"].repo].popitem()[0]
+    with pytest.raises(InputError, match=f"not whole: its index names {lost}"):
+        fetch(hub, tmp_path)
+
+
+def test_a_fetched_folder_names_its_pack_and_its_codec(hub, tmp_path):
+    """`--model FOLDER` is enough afterwards, for other languages and for what was built of it too."""
+    repo = MODELS["orpheus-3b-fr"].repo
+    hub.repos[repo] = dict(MODEL)
+    fetched, _ = fetch(hub, tmp_path, "orpheus-3b-fr")
+    assert "orpheus-3b-fr" == fetched.pack
+    pack = load_pack(str(fetched.model_dir))
+    assert ("orpheus-3b-fr", "pierre") == (pack.name, pack.default_voice)
+    assert (fetched.model_dir, fetched.codec_dir) == (pack.language_model_dir, pack.codec_dir)
+    (fetched.model_dir / SOURCE_RECORD).unlink()
+    with pytest.raises(ConfigError, match="a vocabulary of None, which is that of no shipped pack"):
+        load_pack(str(fetched.model_dir))
+    for config in ({"vocab_size": 156_940}, {"pretrained_config": {"vocab_size": 156_940}}):
+        (fetched.model_dir / "config.json").write_text(json.dumps(config))
+        assert "orpheus-3b" == load_pack(str(fetched.model_dir)).name
+
+
+def test_every_model_has_a_pack():
+    """Of its name, with the voices that it was trained on, in one shape."""
+    voices = {name: [voice.name for voice in load_pack(name).voices] for name in shipped_packs()}
+    assert set(MODELS) == set(voices) - {"builtin"}
+    assert ["pierre", "amelie", "marie"] == voices["orpheus-3b-fr"]
+    assert ["jana", "thomas", "max"] == voices["orpheus-3b-de"]
+    assert ["javi", "sergio", "maria", "pietro", "giulia", "carlo"] == voices["orpheus-3b-es_it"]
+    assert (["长乐", "白芷"], ["유나", "준서"], ["ऋतिका"]) == tuple(
+        voices[f"orpheus-3b-{c}"] for c in ("zh", "ko", "hi")
+    )
+    assert {load_pack("orpheus-3b").layout} == {load_pack(name).layout for name in MODELS}
+
+
+def test_what_has_changed_since_it_was_fetched_is_named(hub, tmp_path):
+    """`doctor` holds a folder against the hashes that the hub listed."""
+    fetched, _ = fetch(hub, tmp_path)
+    assert "canopylabs/orpheus-3b-0.1-ft at aaaaaaa" == check_record(fetched.model_dir)
+    assert "" == check_record(tmp_path)
+    (fetched.model_dir / "tokenizer.json").write_bytes(b"[]")
+    with pytest.raises(InputError, match=r"tokenizer\.json is not what canopylabs/.* lists"):
+        check_record(fetched.model_dir)
+    (fetched.model_dir / SOURCE_RECORD).write_text("{")
+    with pytest.raises(InputError, match="is damaged"):
+        check_record(fetched.model_dir)
 
 
 def test_one_file_of_weights_goes_before_its_doubles():
