@@ -20,7 +20,8 @@ test: $(VENV)/.test-installed
 
 test-trtllm:
 	if $(PYTHON) -c "import importlib.util as u, sys; sys.exit(u.find_spec('tensorrt_llm') is None)"; then \
-	  $(PYTHON) -m pip install -q -e '.[test]' && $(PYTHON) -m pytest -q -rs tests/trtllm; \
+	  mkdir -p build && $(PYTHON) -m pip freeze --all | grep '==' | grep -v ' @ ' > build/installed.txt && \
+	  $(PYTHON) -m pip install -q -c build/installed.txt -e '.[test]' && $(PYTHON) -m pytest -q -rs tests/trtllm; \
 	else \
 	  $(MAKE) -s $(VENV)/.test-installed && $(BIN)/python -m pytest -q -rs tests/trtllm; \
 	fi

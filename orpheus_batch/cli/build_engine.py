@@ -18,10 +18,8 @@ from orpheus_batch.cli import options
 @click.option(
     "--model",
     "pack_name",
-    default="orpheus-3b",
-    show_default=True,
     metavar="PACK",
-    help="Pack of the checkpoint: its texts' and streams' lengths make the limits.",
+    help="Pack of the checkpoint: its texts' and streams' lengths make the limits.  [default: by the checkpoint]",
 )
 @click.option(
     "--max-batch-size",
@@ -60,7 +58,7 @@ from orpheus_batch.cli import options
 @options.json_option
 @options.verbosity_options
 def build_engine(
-    model_dir: Path, out: Path, pack_name: str, as_json: bool, quiet: bool, verbose: bool, **asked: Any
+    model_dir: Path, out: Path, pack_name: str | None, as_json: bool, quiet: bool, verbose: bool, **asked: Any
 ) -> None:
     """Build what `render --engine trtllm` loads fastest: an engine, or a prepared checkpoint.
 
@@ -77,7 +75,8 @@ def build_engine(
     from orpheus_batch.engine.trtllm.build import BuildRequest, build_engine
     from orpheus_batch.voices import load_pack
 
-    pack = load_pack(pack_name, model_dir.expanduser())
+    model_dir = model_dir.expanduser()
+    pack = load_pack(pack_name or str(model_dir), model_dir)
     request = BuildRequest(target=out.expanduser().resolve(), **asked)
     result = build_engine(
         pack, request, (lambda line: None) if quiet else lambda line: click.echo(line, err=True)

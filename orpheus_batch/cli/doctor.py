@@ -33,8 +33,8 @@ def doctor(
 
     \b
       orpheus-batch doctor
-      orpheus-batch doctor --engine trtllm --model orpheus-3b --model-dir engines/orpheus --codec-dir models/snac
-      orpheus-batch doctor --engine trtllm ... --against engines/fp8
+      orpheus-batch doctor --engine trtllm --model engines/orpheus
+      orpheus-batch doctor --engine trtllm --model engines/orpheus --against engines/fp8
     """
     from orpheus_batch.doctor import Status, as_table, examine
 

@@ -22,6 +22,7 @@ from orpheus_batch.engine.trtllm.loading import llm_settings, trtllm_fingerprint
 from orpheus_batch.engine.trtllm.manifest import installed_version, read_manifest
 from orpheus_batch.engine.trtllm.process import WORKER_MODULE, importable
 from orpheus_batch.errors import OrpheusBatchError
+from orpheus_batch.fetch_model import check_record
 from orpheus_batch.fingerprint import sha256_file
 from orpheus_batch.units import format_bytes
 from orpheus_batch.voices import ModelPack
@@ -131,6 +132,8 @@ def check_model(pack: ModelPack, choice: EngineChoice, config: Config) -> Findin
             files = pack.language_model_files()
             _check_safetensors(files)
             value = f"{len(files)} files, {format_bytes(sum(file.stat().st_size for file in files))}"
+            fetched = check_record(folder)
+            value += f", every file as {fetched} lists it" if fetched else ""
         if choice.name == "trtllm":
             settings = llm_settings(pack, config, query_gpus())
             value += f", batch {settings.max_batch_size}, sequences up to {settings.max_seq_len} tokens"
@@ -154,6 +157,7 @@ def check_codec(pack: ModelPack) -> Finding:
 
     try:
         digest = codec_fingerprint(pack.codec_dir)
+        check_record(pack.codec_dir)
     except OrpheusBatchError as error:
         remedy = "fetch it with `orpheus-batch fetch-model` and give its folder with --codec-dir"
         return Finding("codec", Status.WRONG, str(error), remedy)

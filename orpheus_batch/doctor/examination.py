@@ -8,7 +8,7 @@ from pathlib import Path
 from orpheus_batch.config import AsrConfig, Config
 from orpheus_batch.doctor import checks
 from orpheus_batch.doctor.findings import Finding, Status
-from orpheus_batch.doctor.trial import Trial, run_trial
+from orpheus_batch.doctor.trial import LANGUAGE, Trial, run_trial
 from orpheus_batch.engine.choose import choose_engine
 from orpheus_batch.errors import ConfigError, OrpheusBatchError, RecogniserError
 from orpheus_batch.pipeline.models import pack_of, resolve_device
@@ -54,9 +54,14 @@ def examine(config: Config, folder: Path, against: str | None = None) -> Iterato
         return
     recogniser = None
     try:
-        recogniser = load_recogniser(AsrConfig("auto"), pack.language, resolve_device(config.engine.device))
+        if pack.language != LANGUAGE:
+            raise ConfigError(f"the pack '{pack.name}' does not speak the language of the trial's sentences")
+        recogniser = load_recogniser(AsrConfig("auto"), LANGUAGE, resolve_device(config.engine.device))
     except (ConfigError, RecogniserError) as error:
-        yield Finding("recogniser", Status.NOTE, str(error), f"`{INSTALL}` to have the trial listened to")
+        remedy = (
+            f"`{INSTALL}` to have the trial listened to" if pack.language == LANGUAGE else "listen to a render"
+        )
+        yield Finding("recogniser", Status.NOTE, str(error), remedy)
 
     def run(settings: Config) -> Trial:
         return run_trial(settings, recogniser)
@@ -65,8 +70,10 @@ def examine(config: Config, folder: Path, against: str | None = None) -> Iterato
         yield from _trial("trial", config, run)
         if against is not None:
             other = dataclasses.replace(config, model=dataclasses.replace(config.model, model_dir=against))
-            yield checks.check_model(pack_of(other), choice, other)
-            yield from _trial(f"trial of {Path(against).name}", other, run)
+            finding = checks.check_model(pack_of(other), choice, other)
+            yield dataclasses.replace(finding, subject=f"model {Path(against).name}")
+            if finding.status is not Status.WRONG:
+                yield from _trial(f"trial of {Path(against).name}", other, run)
 
 
 def _trial(name: str, config: Config, run: Run) -> Iterator[Finding]:

@@ -14,10 +14,11 @@ from orpheus_batch.config import Config
 from orpheus_batch.data import SnacCodes, TokenRequest, TokenStream, Waveform
 from orpheus_batch.engine.base import Engine
 from orpheus_batch.pipeline import Factories, render_books
-from orpheus_batch.pipeline.models import chosen_engine, pack_of, snac_codec
+from orpheus_batch.pipeline.models import chosen_engine, snac_codec
 from orpheus_batch.quality.recogniser import RATE_HZ, Recogniser
 from orpheus_batch.quality.words import compare_words
 
+LANGUAGE = "en"
 SENTENCES = (
     "The old clock in the hall had stopped again, and nobody could remember when.",
     "Then the wind turned, and from far below they heard the sound of the sea.",
@@ -127,7 +128,6 @@ def run_trial(config: Config, recogniser: Recogniser | None) -> Trial:
         heard = None
         if recogniser is not None and book.chapters:
             (heard,) = recogniser.transcribe([_samples(Path(book.chapters[0].path))])
-    language = pack_of(config).language
     return Trial(
         text=text,
         error=book.error,
@@ -139,7 +139,7 @@ def run_trial(config: Config, recogniser: Recogniser | None) -> Trial:
         generate_s=clock.generate_s,
         decode_s=clock.decode_s,
         encode_s=max(0.0, report.wall_s - clock.generate_s - clock.decode_s),
-        word_error_rate=None if heard is None else compare_words(text, heard, language).rate,
+        word_error_rate=None if heard is None else compare_words(text, heard, LANGUAGE).rate,
         recogniser=recogniser.name if recogniser is not None else "",
     )
 

@@ -44,6 +44,7 @@ def _obstacle(config: Config) -> str:
         (config.engine.device == "cpu", "TensorRT-LLM does not run on a CPU"),
         (bool(config.engine.deterministic), "TensorRT-LLM can't repeat every byte"),
         (config.model.precision == "float32", "TensorRT-LLM does not run in float32"),
+        (config.engine.kv_cache_gb is not None, "engine.kv_cache_gb is a setting for it"),
         (importlib.util.find_spec("tensorrt_llm") is None, "tensorrt_llm is not installed"),
     ):
         if is_so:

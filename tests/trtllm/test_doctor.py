@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -13,8 +14,9 @@ from orpheus_batch.cli import cli
 from orpheus_batch.config import load_config
 from orpheus_batch.doctor import Finding, Status, as_table, examine
 from orpheus_batch.doctor.checks import check_codec, check_disk, check_model
-from orpheus_batch.doctor.trial import SENTENCES, run_trial
+from orpheus_batch.doctor.trial import SENTENCES
 from orpheus_batch.engine.choose import EngineChoice
+from orpheus_batch.engine.trtllm.build import BuildRequest, build_engine
 from orpheus_batch.voices import load_pack
 
 
@@ -80,19 +82,47 @@ class Parrot:
         assert len(samples) > 16_000
         return [" ".join(SENTENCES[:2])]
 
+    def close(self):
+        pass
 
-def test_the_trial_on_the_stand_in(standin_of, tiny, monkeypatch):
-    """Three sentences through the adapter: every stage is timed, and what is heard is counted."""
+
+@pytest.fixture
+def on_the_standin(standin_of, tiny, monkeypatch):
+    """The tiny model on the stand-in, its takes kept whatever the checks say."""
     standin = standin_of("1.2.1")
     for name, value in standin.environment(TRTLLM_STANDIN_PACK=str(tiny)).items():
         monkeypatch.setenv(name, value)
+    monkeypatch.syspath_prepend(str(standin.path))
     overrides = {"engine.name": "trtllm", "model.pack": str(tiny), "sampling.repetition_penalty": 1.0}
-    trial = run_trial(load_config(None, overrides | {"quality.max_attempts": 1}), Parrot())
-    assert "" == trial.error
-    assert 3 == len(SENTENCES) == len(standin.calls("request")) == trial.num_takes
-    assert min(trial.num_tokens, trial.load_s, trial.generate_s, trial.encode_s) > 0
+    return standin, load_config(None, overrides | {"quality.max_attempts": 1})
+
+
+def test_one_precision_is_heard_against_another(on_the_standin, tiny, monkeypatch, tmp_path):
+    """Three sentences of each through the adapter, timed and heard in rows of its own; no folder is named as such."""
+    standin, config = on_the_standin
+    monkeypatch.setattr("orpheus_batch.doctor.checks.check_gpu", lambda choice, config: [])
+    monkeypatch.setattr("orpheus_batch.doctor.examination.load_recogniser", lambda *which: Parrot())
+    request = BuildRequest(tmp_path / "fp8", backend="pytorch", kv_cache="fp8")
+    build_engine(load_pack(str(tiny)), request, lambda line: None)
+    found = by_subject(examine(config, tmp_path, str(tmp_path / "fp8")))
+    assert "checkpoint, bfloat16+fp8-kv, every file as built" in found["model fp8"].value
     num_words = [len(sentence.split()) for sentence in SENTENCES]
-    assert num_words[2] / sum(num_words) == pytest.approx(trial.word_error_rate)
+    for name in ("trial", "trial of fp8"):
+        assert "3 takes" in found[name].value
+        times = (
+            r"loading [\d.]+ s, language model [\d.]+ s, codec [\d.]+ s, the rest [\d.]+ s; [1-9]\d* tokens/s"
+        )
+        assert re.match(times, found[f"{name}: time"].value)
+        assert f"{num_words[2] / sum(num_words):.0%} of words wrong to parrot" in found[f"{name}: heard"].value
+    assert 6 == len(standin.calls("request"))
+    dtypes = [call["arguments"]["kv_cache_config"]["dtype"] for call in standin.calls("llm")]
+    assert ["auto", "fp8"] == dtypes
+    monkeypatch.setattr(
+        "orpheus_batch.doctor.examination._trial", lambda name, *which: [Finding(name, Status.OK, "")]
+    )
+    found = by_subject(examine(config, tmp_path, str(tmp_path / "none")))
+    assert Status.WRONG is found["model none"].status
+    assert "trial of none" not in found
 
 
 def test_the_sampler_is_reported(standin, monkeypatch):

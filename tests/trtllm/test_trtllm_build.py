@@ -4,6 +4,7 @@ import dataclasses
 import importlib.util
 import json
 import os
+import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -19,7 +20,7 @@ from orpheus_batch.engine.trtllm.gpus import query_gpus
 from orpheus_batch.engine.trtllm.limits import SequenceLimits, default_batch_size, read_shape, sequence_limits
 from orpheus_batch.engine.trtllm.loading import llm_settings, trtllm_fingerprint
 from orpheus_batch.engine.trtllm.manifest import read_manifest
-from orpheus_batch.errors import EngineError
+from orpheus_batch.errors import ConfigError, EngineError
 from orpheus_batch.voices import load_pack
 
 
@@ -231,10 +232,51 @@ def test_the_newest_release_gets_a_checkpoint(tiny, tools, tmp_path, release):
         result.manifest.kv_cache_dtype,
         result.manifest.precision,
     )
-    assert "a checkpoint for the PyTorch backend" in said[0]
+    assert "a checkpoint for the PyTorch backend" in said[1]
     assert (tmp_path / "engine" / "model.safetensors").samefile(tiny / "language_model" / "model.safetensors")
     with pytest.raises(EngineError, match=r"ended with 1\.3\.0rc20"):
         build(tiny, tools, tmp_path, backend="tensorrt")
+
+
+def test_a_checkpoint_binds_no_limits(tiny, tools, tmp_path, release):
+    """Nothing is built in: left open, batch and lengths are worked out where it is loaded, not where it was made."""
+    release("1.4.0rc1")
+    engine = tmp_path / "engine"
+    result, said = build(tiny, tools, tmp_path)
+    assert 0 == result.manifest.max_batch_size
+    assert "batch open" in " ".join(said)
+    pack = load_pack(str(tiny))
+    by_hand = llm_settings(pack, load_config(), query_gpus())
+    assert by_hand.max_batch_size == settings_of(tiny, engine).max_batch_size > 64
+    tools.add_gpu(free_mib=2)
+    assert 64 > settings_of(tiny, engine).max_batch_size
+    build(tiny, tools, tmp_path, max_batch_size=16)
+    assert 16 == settings_of(tiny, engine).max_batch_size
+    assert 32 == settings_of(tiny, engine, **{"engine.max_batch_size": 32}).max_batch_size
+    assert 2000 == settings_of(tiny, engine, **{"trtllm.max_seq_len": 2000}).max_seq_len
+
+
+def test_fp8_wants_a_gpu_that_has_it(tiny, tools, tmp_path, release):
+    """On an A100 the builder would leave fp8 attention out with a warning that nobody reads."""
+    release("1.2.1")
+    tools.add_gpu(capability="8.0")
+    with pytest.raises(EngineError, match=r"fp8 wants a GPU of compute capability 8\.9 .*\(8\.0\)"):
+        build(tiny, tools, tmp_path, quant="fp8")
+    assert [] == tools.calls()
+    with pytest.raises(EngineError, match="fp8 wants a GPU"):
+        settings_of(tiny, tiny / "language_model", **{"trtllm.kv_cache_config.dtype": "fp8"})
+    tools.add_gpu(capability="8.9")
+    build(tiny, tools, tmp_path, quant="fp8")
+
+
+def test_a_disk_too_small_is_said_first(tiny, tools, tmp_path, release, monkeypatch):
+    """An hour's work must not end at the last gigabyte."""
+    release("1.2.1")
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: usage._replace(free=1000))
+    with pytest.raises(EngineError, match=r"about .* will be written to .* which has 1\.0 kB free"):
+        build(tiny, tools, tmp_path)
+    assert [] == tools.calls()
 
 
 def test_fp8_weights_without_modelopt_are_refused(tiny, tools, tmp_path, release):
@@ -324,6 +366,32 @@ def test_what_is_built_in_is_not_dropped_in_silence(tiny, tools, tmp_path, relea
     build(tiny, tools, tmp_path, max_batch_size=16)
     with pytest.raises(EngineError, match=rf"trtllm\.{name} is {value}, and .* built"):
         settings_of(tiny, tmp_path / "engine", **{f"trtllm.{name}": value})
+
+
+def test_segments_longer_than_the_engine_are_refused_before_they_fail(tiny, tools, tmp_path, release):
+    """Built for short ones and asked for long ones: said at once, not segment by segment through the night."""
+    release("1.2.1")
+    build(tiny, tools, tmp_path, max_batch_size=16, max_chars=40)
+    with pytest.raises(EngineError, match=r"(?s)longest segment may take .*lower text\.max_chars.*--max-chars"):
+        settings_of(tiny, tmp_path / "engine")
+    assert settings_of(tiny, tmp_path / "engine", **{"text.max_chars": 40}).max_seq_len
+
+
+@pytest.mark.parametrize(("name", "value"), [("kv_cache_gb", 4.0), ("tokens_per_block", 64)])
+def test_settings_of_the_embedded_engine_are_not_dropped_in_silence(tiny, name, value):
+    """The message names the one that TensorRT-LLM has."""
+    config = load_config(None, {f"engine.{name}": value})
+    with pytest.raises(ConfigError, match=rf"engine\.{name} is the embedded .* trtllm\.kv_cache_config\."):
+        llm_settings(load_pack(str(tiny)), config, [])
+
+
+def test_an_engine_on_the_embedded_engine_is_said(tiny, tools, tmp_path, release):
+    """Not "no weights, fetch them": they were fetched, and built."""
+    release("1.2.1")
+    build(tiny, tools, tmp_path, max_batch_size=16)
+    built = dataclasses.replace(load_pack(str(tiny)), language_model_dir=tmp_path / "engine")
+    with pytest.raises(ConfigError, match="holds an engine of TensorRT-LLM"):
+        built.model_fingerprint("float32")
 
 
 def test_an_engine_for_more_gpus_than_there_are_is_refused(tiny, tools, tmp_path, release):

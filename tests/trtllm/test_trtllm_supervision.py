@@ -94,6 +94,9 @@ class FakeWorker:
     def kill(self):
         self.ended = True
 
+    def forget(self):
+        self.log = "removed"
+
 
 def make(behave, honours_seed=True, **options):
     FakeWorker.num_started = 0

@@ -23,7 +23,7 @@ from orpheus_batch.engine.trtllm.build_folder import build_folder, build_lock, m
 from orpheus_batch.engine.trtllm.checkpoint import plain_checkpoint
 from orpheus_batch.engine.trtllm.environment import tool_environment
 from orpheus_batch.engine.trtllm.features import has_engine_backend
-from orpheus_batch.engine.trtllm.gpus import Gpu, query_gpus
+from orpheus_batch.engine.trtllm.gpus import Gpu, query_gpus, require_fp8
 from orpheus_batch.engine.trtllm.limits import (
     MAX_NUM_TOKENS,
     SequenceLimits,
@@ -47,11 +47,12 @@ from orpheus_batch.errors import EngineError
 from orpheus_batch.fingerprint import sha256_file
 from orpheus_batch.prompt import PromptBuilder
 from orpheus_batch.units import format_bytes, format_duration
-from orpheus_batch.voices import ModelPack
+from orpheus_batch.voices import SOURCE_RECORD, ModelPack
 
 Say = Callable[[str], None]
 
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+COMPANIONS = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", SOURCE_RECORD)
+"""of the weights, which go with what is built of them"""
 CALIBRATION_SENTENCES = (
     "No.",
     "What do you suppose has become of it?",
@@ -88,6 +89,11 @@ class BuildRequest:
         weights = "fp8" if self.quant == "fp8" else "bfloat16"
         return f"{weights}{FP8_CACHE}" if self.kv_cache == "fp8" else weights
 
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes a weight."""
+        return 1 if self.quant == "fp8" else 2
+
 
 @dataclass(frozen=True, slots=True)
 class BuildResult:
@@ -117,6 +123,7 @@ def build_engine(pack: ModelPack, request: BuildRequest, say: Say) -> BuildResul
     """
     started = time.monotonic()
     kind = _kind(request)
+    say(f"reading {pack.language_model_dir}")
     plan = _plan(pack, request, kind, query_gpus())
     try:
         with build_lock(request.target, say):
@@ -138,9 +145,10 @@ def _build(pack: ModelPack, request: BuildRequest, plan: Manifest, say: Say) -> 
     is_engine = plan.kind == "engine"
     say(
         f"building {'an engine' if is_engine else 'a checkpoint for the PyTorch backend'} in {request.target}: "
-        f"{plan.precision}, batch {plan.max_batch_size}, prompts up to {plan.max_input_len} and sequences up to "
-        f"{plan.max_seq_len} tokens, {plan.tensor_parallel_size} GPU{'s' * (plan.tensor_parallel_size > 1)}"
+        f"{plan.precision}, batch {plan.max_batch_size or 'open'}, prompts up to {plan.max_input_len} and sequences "
+        f"up to {plan.max_seq_len} tokens, {plan.tensor_parallel_size} GPU{'s' * (plan.tensor_parallel_size > 1)}"
     )
+    _check_room(pack, request, is_engine=is_engine)
     with build_folder(request.target) as work:
         built = work / "built"
         built.mkdir()
@@ -181,14 +189,19 @@ def _plan(pack: ModelPack, request: BuildRequest, kind: str, gpus: list[Gpu]) ->
     """Return the manifest of what would be built, its files left open."""
     shape = read_shape(pack.language_model_dir)
     limits = sequence_limits(pack, request.max_chars, shape.max_positions)
-    batch = request.max_batch_size or default_batch_size(
-        shape,
-        limits,
-        free_bytes=gpus[0].free_bytes if gpus else None,
-        weight_bytes=1 if request.quant == "fp8" else 2,
-        kv_dtype=request.kv_cache,
-        num_gpus=request.tensor_parallel_size,
-    )
+    batch, max_num_tokens = request.max_batch_size or 0, request.max_num_tokens
+    if kind == "engine":
+        if request.quant == "fp8":
+            require_fp8(gpus)
+        batch = batch or default_batch_size(
+            shape,
+            limits,
+            free_bytes=gpus[0].free_bytes if gpus else None,
+            weight_bytes=request.weight_bytes,
+            kv_dtype=request.kv_cache,
+            num_gpus=request.tensor_parallel_size,
+        )
+        max_num_tokens = min(max(max_num_tokens, batch), batch * limits.max_seq_len)
     source = tuple((file.name, sha256_file(file)) for file in _existing(pack.language_model_files()))
     manifest = Manifest(
         format_version=FORMAT_VERSION,
@@ -201,7 +214,7 @@ def _plan(pack: ModelPack, request: BuildRequest, kind: str, gpus: list[Gpu]) ->
         max_batch_size=batch,
         max_input_len=limits.max_input_len,
         max_seq_len=limits.max_seq_len,
-        max_num_tokens=min(max(request.max_num_tokens, batch), batch * limits.max_seq_len),
+        max_num_tokens=max_num_tokens,
         tensor_parallel_size=request.tensor_parallel_size,
         source=source,
         request="",
@@ -241,6 +254,18 @@ def _finished(target: Path, plan: Manifest) -> Manifest | None:
     return manifest
 
 
+def _check_room(pack: ModelPack, request: BuildRequest, *, is_engine: bool) -> None:
+    """See that the weights fit on the disk as often as they are written: converted and built, or quantised."""
+    num_copies = 2 if is_engine else 1 if request.quant == "fp8" else 0
+    num_bytes = num_copies * read_shape(pack.language_model_dir).num_weights * request.weight_bytes
+    free = shutil.disk_usage(request.target.parent).free
+    if free < num_bytes:
+        raise EngineError(
+            f"about {format_bytes(num_bytes)} will be written to {request.target.parent}, which has "
+            f"{format_bytes(free)} free: make room, or give another folder"
+        )
+
+
 def _make_engine(
     pack: ModelPack, request: BuildRequest, plan: Manifest, work: Path, built: Path, say: Say
 ) -> Manifest:
@@ -273,7 +298,7 @@ def _make_engine(
     commands.run_step("building the engine", build, environment, say)
     commands.check_outputs(built, "rank{}.engine", tp)
     max_num_tokens = commands.check_built_limits(built, plan)
-    for name in TOKENIZER_FILES:
+    for name in COMPANIONS:
         if (pack.language_model_dir / name).is_file():
             shutil.copyfile(pack.language_model_dir / name, built / name)
     return replace(plan, max_num_tokens=max_num_tokens)
@@ -300,7 +325,7 @@ def _make_checkpoint(pack: ModelPack, request: BuildRequest, work: Path, built: 
         for file in sorted([*model_dir.glob("*.safetensors"), *model_dir.glob("*.json")]):
             if file.name != MANIFEST_NAME:
                 _link_or_copy(file, built / file.name)
-    for name in TOKENIZER_FILES:
+    for name in COMPANIONS:
         if (pack.language_model_dir / name).is_file() and not (built / name).exists():
             shutil.copyfile(pack.language_model_dir / name, built / name)
 

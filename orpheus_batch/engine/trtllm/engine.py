@@ -55,6 +55,7 @@ class Worker(Protocol):
     def exit_description(self) -> str: ...  # noqa: D102
     def stop(self, timeout_s: float) -> None: ...  # noqa: D102
     def kill(self) -> None: ...  # noqa: D102
+    def forget(self) -> None: ...  # noqa: D102
 
 
 class TrtllmEngine:
@@ -281,6 +282,7 @@ class TrtllmEngine:
         put_back(reason)
         logger.warning("TensorRT-LLM is started again: %s; what was in flight is taken again", reason)
         logger.debug("last words of the engine's process:\n%s", tail)
+        self._worker.forget()
         self._worker = self._start_again()
         self.num_restarts += 1
         self._answered_at = self._now()

@@ -7,6 +7,10 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 
+from orpheus_batch.errors import EngineError
+
+FP8_CAPABILITY = (8, 9)
+"""Ada and Hopper; on older GPUs TensorRT-LLM leaves fp8 attention out with no more than a warning"""
 _FIELDS = ("index", "name", "memory.total", "memory.free", "driver_version", "compute_cap", "uuid")
 _MIB = 1 << 20
 _TIMEOUT_S = 30.0
@@ -46,8 +50,23 @@ def query_gpus() -> list[Gpu]:
     return _visible(gpus)
 
 
+def require_fp8(gpus: list[Gpu]) -> None:
+    """See that the first GPU multiplies in fp8; no GPU is no objection.
+
+    Raises:
+        EngineError: It is too old.
+    """
+    for gpu in gpus[:1]:
+        if tuple(int(part) for part in gpu.compute_capability.split(".")) < FP8_CAPABILITY:
+            raise EngineError(
+                f"fp8 wants a GPU of compute capability 8.9 (L4, L40S, RTX 4090) or 9.0 (H100, H200), and this is a "
+                f"{gpu.name} ({gpu.compute_capability}): take bfloat16"
+            )
+
+
 def _parse(row: list[str]) -> Gpu:
     index, name, total, free, driver, capability, uuid = (value.strip() for value in row)
+    _ = [int(part) for part in capability.split(".")]  # or ValueError
     return Gpu(int(index), name, int(total) * _MIB, int(free) * _MIB, driver, capability, uuid)
 
 

@@ -2,10 +2,10 @@
 
 import dataclasses
 
-from orpheus_batch.config import Config
+from orpheus_batch.config import Config, EngineConfig
 from orpheus_batch.engine.trtllm.checkpoint import plain_checkpoint
 from orpheus_batch.engine.trtllm.engine import TrtllmEngine
-from orpheus_batch.engine.trtllm.gpus import Gpu, device_index, query_gpus
+from orpheus_batch.engine.trtllm.gpus import Gpu, device_index, query_gpus, require_fp8
 from orpheus_batch.engine.trtllm.limits import (
     MAX_NUM_TOKENS,
     SequenceLimits,
@@ -65,6 +65,18 @@ def llm_settings(pack: ModelPack, config: Config, gpus: list[Gpu]) -> LlmSetting
     """
     chosen = config.trtllm
     check_extra(chosen.extra_llm_args)
+    for name, is_set, instead in (
+        ("kv_cache_gb", config.engine.kv_cache_gb is not None, "max_tokens or free_gpu_memory_fraction"),
+        (
+            "tokens_per_block",
+            config.engine.tokens_per_block != EngineConfig().tokens_per_block,
+            "tokens_per_block",
+        ),
+    ):
+        if is_set:
+            raise ConfigError(
+                f"engine.{name} is the embedded engine's: for TensorRT-LLM set trtllm.kv_cache_config.{instead}"
+            )
     folder = pack.language_model_dir
     manifest = read_manifest(folder)
     gpus = gpus[device_index(config.engine.device) or 0 :]
@@ -75,19 +87,22 @@ def llm_settings(pack: ModelPack, config: Config, gpus: list[Gpu]) -> LlmSetting
     else:
         folder = plain_checkpoint(folder)
     kv_dtype = _kv_cache_dtype(pack, config, manifest)
+    is_quantised = manifest is not None and manifest.precision.startswith("fp8")
+    if is_quantised or kv_dtype == "fp8":
+        require_fp8(gpus)
     limits = _limits(pack, config, manifest)
-    batch = config.engine.max_batch_size or (manifest.max_batch_size if manifest else None)
     num_gpus = manifest.tensor_parallel_size if manifest else chosen.tensor_parallel_size
-    if batch is None:
+    batch = config.engine.max_batch_size or (manifest.max_batch_size if manifest else 0)
+    if not batch:
         batch = default_batch_size(
             read_shape(folder),
             limits,
             free_bytes=gpus[0].free_bytes if gpus else None,
+            weight_bytes=1 if is_quantised else 2,
             kv_dtype=kv_dtype,
             memory_fraction=chosen.kv_cache_config.free_gpu_memory_fraction,
             num_gpus=num_gpus,
         )
-    is_quantised = manifest is not None and manifest.precision.startswith("fp8")
     return LlmSettings(
         model=str(folder),
         backend="tensorrt" if manifest is not None and manifest.kind == "engine" else "pytorch",
@@ -163,19 +178,35 @@ def _max_num_tokens(pack: ModelPack, config: Config, manifest: Manifest | None, 
 
 
 def _limits(pack: ModelPack, config: Config, manifest: Manifest | None) -> SequenceLimits:
-    """Return the limits of a sequence; what was built goes before what would be needed."""
-    wanted = config.trtllm.max_seq_len
-    if manifest is not None:
-        if wanted is not None and wanted > manifest.max_seq_len:
-            raise EngineError(
-                f"trtllm.max_seq_len is {wanted}, and {pack.language_model_dir} was built for "
-                f"{manifest.max_seq_len}; lower it, or build again with `orpheus-batch build-engine`"
-            )
-        return SequenceLimits(manifest.max_input_len, wanted or manifest.max_seq_len)
-    shape = read_shape(pack.language_model_dir)
-    if wanted is not None:
-        return SequenceLimits(wanted, min(wanted, shape.max_positions))
-    return sequence_limits(pack, config.text.max_chars, shape.max_positions)
+    """Return the limits of a sequence; an engine has those that it was built for.
+
+    Raises:
+        EngineError: An engine was built for less than is asked for, or than the longest segment needs.
+    """
+    folder = pack.language_model_dir
+    shape = read_shape(folder)
+    wanted, max_chars = config.trtllm.max_seq_len, config.text.max_chars
+    if manifest is None or manifest.kind != "engine":
+        if wanted is not None:
+            return SequenceLimits(wanted, min(wanted, shape.max_positions))
+        return sequence_limits(pack, max_chars, shape.max_positions)
+    if wanted is not None and wanted > manifest.max_seq_len:
+        raise EngineError(
+            f"trtllm.max_seq_len is {wanted}, and {folder} was built for {manifest.max_seq_len}; lower it, or build "
+            "again with `orpheus-batch build-engine`"
+        )
+    built = SequenceLimits(manifest.max_input_len, wanted or manifest.max_seq_len)
+    needed = sequence_limits(pack, max_chars, shape.max_positions)
+    if wanted is None and (
+        needed.max_input_len > built.max_input_len or needed.max_seq_len > built.max_seq_len
+    ):
+        raise EngineError(
+            f"the longest segment may take {needed.max_input_len} tokens of prompt and {needed.max_seq_len} with its "
+            f"speech, and {folder} was built for {built.max_input_len} and {built.max_seq_len}; lower text.max_chars "
+            f"({max_chars or pack.segment_limits.max_chars}), or build again with `orpheus-batch build-engine "
+            "--max-chars`"
+        )
+    return built
 
 
 def _precision(config: Config) -> str:

@@ -48,6 +48,7 @@ class Manifest:
     kv_cache_dtype: str
     """"auto" or "fp8" """
     max_batch_size: int
+    """0 where it was left open, which only a checkpoint can"""
     max_input_len: int
     max_seq_len: int
     max_num_tokens: int
@@ -118,7 +119,7 @@ def check_files(folder: Path, manifest: Manifest) -> None:
 
 
 def check_fits(folder: Path, manifest: Manifest, *, gpus: list[Gpu], max_batch_size: int | None) -> None:
-    """See that an engine runs here and holds what is asked of it.
+    """See that an engine runs here and holds what is asked of it; a checkpoint has no such limits.
 
     Args:
         folder: For messages.
@@ -130,22 +131,22 @@ def check_fits(folder: Path, manifest: Manifest, *, gpus: list[Gpu], max_batch_s
         EngineError: Another release, another kind of GPU or fewer of them, or a batch beyond the built one.
     """
     again = "build again with `orpheus-batch build-engine`"
+    if gpus and len(gpus) < manifest.tensor_parallel_size:
+        raise EngineError(
+            f"{folder} was built for {manifest.tensor_parallel_size} GPUs, and {len(gpus)} can be used: {again}"
+        )
+    if manifest.kind != "engine":
+        return
     if max_batch_size is not None and max_batch_size > manifest.max_batch_size:
         raise EngineError(
             f"engine.max_batch_size is {max_batch_size}, and {folder} was built for {manifest.max_batch_size}; "
             f"lower it, or {again}"
         )
-    if manifest.kind != "engine":
-        return
     installed = installed_version()
     if installed != manifest.tensorrt_llm:
         raise EngineError(
             f"{folder} was built by tensorrt_llm {manifest.tensorrt_llm}, and {installed or 'none'} is installed; "
             f"an engine runs on the release that built it: {again}"
-        )
-    if gpus and len(gpus) < manifest.tensor_parallel_size:
-        raise EngineError(
-            f"{folder} was built for {manifest.tensor_parallel_size} GPUs, and {len(gpus)} can be used: {again}"
         )
     if gpus and manifest.gpu and gpus[0].compute_capability != manifest.gpu:
         raise EngineError(

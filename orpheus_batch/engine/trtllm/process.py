@@ -59,6 +59,7 @@ class WorkerProcess:
         except OSError as error:
             os.close(self._write_fd)
             os.close(self._read_fd)
+            self.forget()
             raise EngineError(f"can't start {sys.executable} -m {module}: {error}") from error
         finally:
             os.close(to_child)
@@ -127,6 +128,10 @@ class WorkerProcess:
         while self._process.poll() is None and time.monotonic() < deadline:
             self.receive(0.05)
         self.kill()
+        self.forget()
+
+    def forget(self) -> None:
+        """Remove its log."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def kill(self) -> None:
