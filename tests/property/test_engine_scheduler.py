@@ -55,12 +55,10 @@ def test_every_request_is_answered_once_and_within_the_budget(
         assert any(lanes) or not scheduler.num_waiting
         for lane, size, table in zip(lanes, lane_sizes, tables, strict=True):
             assert len(lane) <= size
-            assert sum(sequence.reserved_blocks for sequence in lane) <= num_blocks
             for slot, sequence in enumerate(lane):
-                # raises if a block is missing: what was reserved must be there
+                # raises if a block is missing: what was promised must be there
                 table.grow(slot, sequence.num_cached_tokens + TOKENS_PER_FRAME)
                 assert sequence.num_cached_tokens + TOKENS_PER_FRAME <= MAX_POSITIONS
-                assert table.num_blocks[slot] <= sequence.reserved_blocks
                 sequence.num_frames += 1
             for slot in reversed(range(len(lane))):
                 if lane[slot].num_frames == lane[slot].max_frames or stops.random() < 0.1:
@@ -86,6 +84,17 @@ def test_longest_first_but_nobody_is_overtaken_for_ever():
         order += [sequence.request.segment_id for sequence in scheduler.admit([[]])[0]]
     assert order[:3] == ["1", "2", "3"]
     assert 2 * look_ahead == order.index("0")
+
+
+def test_short_ones_fill_what_long_ones_will_need_later():
+    """Two of twenty frames take the whole cache at their end; until then there is room for three of four frames."""
+    scheduler = Scheduler([8], 20, 16, MAX_POSITIONS, 16)  # 10 blocks each: 17 + 7 * 20 tokens
+    source = iter([request(i, 18, 20, 140) for i in range(3)] + [request(i, 4, 4, 28) for i in range(3, 20)])
+    list(scheduler.pull(source))
+    joined = [sequence.request.segment_id for sequence in scheduler.admit([[]])[0]]
+    assert joined[:2] == ["0", "1"]  # the third would need thirty blocks when all are long
+    assert len(joined) == 8
+    assert "2" not in joined
 
 
 def test_lanes_are_filled_evenly():

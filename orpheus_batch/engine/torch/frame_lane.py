@@ -2,8 +2,8 @@
 
 A frame is started before the tokens of the one before are looked at, so the device never waits for the host: while
 it computes frame k, the host reads frame k - 1, hands out streams, and prepares frame k + 1. Lengths are known ahead;
-a stop is seen one frame late, and by then its slot has idled for that frame. A slot gets all blocks that its sequence
-may need when it joins (the scheduler has reserved them anyway), so no table changes while frames are in flight.
+a stop is seen one frame late, and by then its slot has idled for that frame. Before each frame slots get the blocks that
+they will fill in it, in one small upload behind the frame in flight.
 """
 
 import heapq
@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from orpheus_batch.data import TokenStream
+from orpheus_batch.engine.torch.blocks import num_blocks_for
 from orpheus_batch.engine.torch.frame_model import FrameModel, frame_sizes, smallest_fitting
 from orpheus_batch.engine.torch.frame_state import FrameState
 from orpheus_batch.engine.torch.lane import LaneStats
@@ -66,7 +67,7 @@ class FrameLane:
         self._slots: list[Sequence | None] = [None] * num_slots
         self._sizes = frame_sizes(num_slots)
         self._free_blocks = list(range(num_blocks))
-        self._blocks: dict[Sequence, np.ndarray] = {}
+        self._blocks: dict[Sequence, list[int]] = {}
         self._started: dict[Sequence, int] = {}
         self._ended: set[Sequence] = set()
         self._in_flight: _Launched | None = None
@@ -92,6 +93,7 @@ class FrameLane:
         self._in_flight = None
         self._take_in(joining)
         self._close_up()
+        self._grow()
         members = [(slot, sequence) for slot, sequence in enumerate(self._slots) if sequence is not None]
         if members:
             size = smallest_fitting(self._sizes, members[-1][0] + 1)
@@ -131,22 +133,43 @@ class FrameLane:
         sequence = self._slots[slot]
         self._slots[slot] = None
         for block in self._blocks.pop(sequence):
-            heapq.heappush(self._free_blocks, int(block))
+            heapq.heappush(self._free_blocks, block)
+
+    def _missing_blocks(self, sequence: Sequence) -> int:
+        """Return how many more blocks a sequence fills in its next frame."""
+        num_tokens = len(sequence.request.prompt_token_ids) - 1
+        num_tokens += (self._started[sequence] + 1) * TOKENS_PER_FRAME
+        return num_blocks_for(num_tokens, self._model.tokens_per_block) - len(self._blocks[sequence])
+
+    def _take_blocks(self, sequence: Sequence, count: int) -> list[int]:
+        """Give a sequence more blocks; the scheduler has seen to it that there are some."""
+        taken = [heapq.heappop(self._free_blocks) for _ in range(count)]
+        self._blocks[sequence] += taken
+        return taken
+
+    def _grow(self) -> None:
+        """Write the blocks of the next frame into the table."""
+        added = []
+        for slot, sequence in enumerate(self._slots):
+            if sequence is None or (missing := self._missing_blocks(sequence)) == 0:
+                continue
+            column = len(self._blocks[sequence])
+            added += [(slot, column + k, block) for k, block in enumerate(self._take_blocks(sequence, missing))]
+        if added:
+            self._state.add_blocks(np.array(added, dtype=np.int64))
+        used = self._num_blocks - len(self._free_blocks)
+        self._stats.peak_num_blocks = max(self._stats.peak_num_blocks, used)
 
     def _take_in(self, joining: Many[Sequence]) -> None:
         if not joining:
             return
         free = [slot for slot, sequence in enumerate(self._slots) if sequence is None][: len(joining)]
-        blocks = [
-            np.array([heapq.heappop(self._free_blocks) for _ in range(sequence.reserved_blocks)])
-            for sequence in joining
-        ]
-        for slot, sequence, ids in zip(free, joining, blocks, strict=True):
-            self._slots[slot], self._blocks[sequence], self._started[sequence] = sequence, ids, 0
+        for slot, sequence in zip(free, joining, strict=True):
+            self._slots[slot], self._blocks[sequence], self._started[sequence] = sequence, [], 0
+            self._take_blocks(sequence, self._missing_blocks(sequence))
         requests = [sequence.request for sequence in joining]
+        blocks = [self._blocks[sequence] for sequence in joining]
         self._state.fill(free, requests, [sequence.max_frames for sequence in joining], blocks)
-        used = self._num_blocks - len(self._free_blocks)
-        self._stats.peak_num_blocks = max(self._stats.peak_num_blocks, used)
         # prompts of like length share a batch: they are padded to the longest
         prompts = sorted(
             (

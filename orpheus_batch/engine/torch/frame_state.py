@@ -47,9 +47,9 @@ class FrameState:
         )
 
     def fill(
-        self, slots: Many[int], requests: Many[TokenRequest], max_frames: Many[int], blocks: Many[np.ndarray]
+        self, slots: Many[int], requests: Many[TokenRequest], max_frames: Many[int], blocks: Many[list[int]]
     ) -> None:
-        """Set slots to the beginning of requests, with the blocks that they will ever need."""
+        """Set slots to the beginning of requests, with the blocks of their first frame."""
         state, at = self.sampling, self.upload(np.array(slots, dtype=np.int64))
         table = np.zeros((len(slots), self.table.shape[1]), dtype=np.int32)
         for row, ids in zip(table, blocks, strict=True):
@@ -89,6 +89,11 @@ class FrameState:
         state.seed[at], state.segment[at] = noise_rows[:, 0], noise_rows[:, 1:]
         state.seen[at] = torch.zeros((), dtype=torch.uint8, device=self._device)
         self._mark_prompts(slots, requests)
+
+    def add_blocks(self, entries: np.ndarray) -> None:
+        """Write int64 [n, 3] of (slot, column, block) into the table."""
+        slot, column, block = self.upload(entries).unbind(1)
+        self.table[slot, column] = block.int()
 
     def move(self, sources: Many[int], targets: Many[int]) -> None:
         """Let idle slots take over others', which fall idle; no slot may be in both lists."""

@@ -1,15 +1,18 @@
 """Which request runs next, and whether there is room for it.
 
-Host side, plain Python: no tensors, no block ids. A sequence is admitted only when the KV budget holds its
-prompt and its longest possible continuation beside those of all others running, so a running sequence can
-always go on: nothing is evicted, nothing is computed twice, nothing can deadlock. Blocks themselves are taken
-as the sequence grows. The price is budget reserved for length that is rarely used; caps come from the text's
-predicted length, which keeps it small.
+Host side, plain Python and numpy: no tensors, no block ids. Sequences take blocks as they grow and give all of them
+back when they end, and how long one can get is known when it comes. So how many blocks will be in use is known too, frame
+by frame, and a sequence is admitted only if the KV budget holds at every frame to come, were all to run to their caps.
+A running sequence can always go on: nothing is evicted, nothing is computed twice, nothing can deadlock. (To set aside
+what each may need at its end costs twice the memory: a running sequence is half grown on average.)
 
-Longest first, because what starts last decides when the batch runs empty; within a bounded look-ahead, so
-that memory is flat and early segments finish early; and no request is overtaken for ever.
+Longest first, because what starts last decides when the batch runs empty; where the longest do not fit beside what
+runs, the longest that does, which has ended before they all are at their largest. Within a bounded look-ahead, so that
+memory is flat and early segments finish early; and no request is overtaken for ever.
 """
 
+from bisect import insort
+from collections import deque
 from collections.abc import Iterator
 from collections.abc import Sequence as Many
 from dataclasses import dataclass, field
@@ -18,7 +21,6 @@ import numpy as np
 
 from orpheus_batch.data import FinishReason, TokenRequest, TokenStream
 from orpheus_batch.engine.base import token_stream
-from orpheus_batch.engine.torch.blocks import num_blocks_for
 from orpheus_batch.units import TOKENS_PER_FRAME
 
 
@@ -29,8 +31,6 @@ class Sequence:
     request: TokenRequest
     max_frames: int
     """it ends here if it has not stopped before"""
-    reserved_blocks: int
-    """counted against its lane's budget until it ends"""
     num_frames: int = 0
     """finished so far"""
     token_ids: np.ndarray = field(init=False)
@@ -44,6 +44,11 @@ class Sequence:
         """Tokens in the cache at a frame's start: all but the newest, which is yet to be taken."""
         return len(self.request.prompt_token_ids) - 1 + self.num_frames * TOKENS_PER_FRAME
 
+    def num_blocks_by_frame(self, tokens_per_block: int) -> np.ndarray:
+        """Return int64 [max_frames], the blocks that it holds during each of its frames."""
+        last = len(self.request.prompt_token_ids) - 1 + TOKENS_PER_FRAME * np.arange(1, self.max_frames + 1)
+        return -(-last // tokens_per_block)
+
     def append(self, frame: np.ndarray) -> None:
         """Add one frame, int [7]."""
         start = self.num_frames * TOKENS_PER_FRAME
@@ -56,13 +61,58 @@ class Sequence:
         return token_stream(self.request, token_ids, finish_reason)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _Waiting:
     sequence: Sequence
     num_frames: int
     """expected; decides the order"""
+    arrival: int
     overdue_at: int
     """number of admissions after which it goes first"""
+    is_admitted: bool = False
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """Ascending: the last is the longest, of equals the one that came first."""
+        return self.num_frames, -self.arrival
+
+
+class _Forecast:
+    """How many blocks of a lane are in use during the next frame, the one after it, and so on, at most."""
+
+    def __init__(self, num_slots: int, num_blocks: int, tokens_per_block: int):
+        self.running: dict[Sequence, int] = {}
+        """with the number of frames that each was given"""
+        self.num_slots, self._num_blocks, self._tokens_per_block = num_slots, num_blocks, tokens_per_block
+        self._used = np.zeros(0, dtype=np.int64)
+
+    def start_frame(self, running: Many[Sequence]) -> None:
+        """Let a frame pass, and take out what has ended."""
+        self._used = self._used[1:]
+        still = set(running)
+        for sequence, num_frames in list(self.running.items()):
+            self.running[sequence] = num_frames + 1
+            if sequence not in still:
+                del self.running[sequence]
+                left = sequence.num_blocks_by_frame(self._tokens_per_block)[num_frames + 1 :]
+                self._used[: len(left)] -= left
+
+    def holds(self, sequence: Sequence) -> bool:
+        """Return whether there is room for a sequence that starts now."""
+        if len(self.running) == self.num_slots:
+            return False
+        wanted = sequence.num_blocks_by_frame(self._tokens_per_block)
+        beside = self._used[: len(wanted)]
+        wanted[: len(beside)] += beside
+        return int(wanted.max()) <= self._num_blocks
+
+    def add(self, sequence: Sequence) -> None:
+        """Let a sequence start now."""
+        self.running[sequence] = 0
+        wanted = sequence.num_blocks_by_frame(self._tokens_per_block)
+        if len(wanted) > len(self._used):
+            self._used = np.pad(self._used, (0, len(wanted) - len(self._used)))
+        self._used[: len(wanted)] += wanted
 
 
 class Scheduler:
@@ -82,12 +132,14 @@ class Scheduler:
         """
         self.exhausted = False
         """the requests have ended"""
-        self._lane_sizes = lane_sizes
+        self._lanes = [_Forecast(size, num_blocks, tokens_per_block) for size in lane_sizes]
         self._num_blocks = num_blocks
         self._tokens_per_block = tokens_per_block
         self._max_positions = max_positions
         self._look_ahead = look_ahead
-        self._waiting: list[_Waiting] = []
+        self._waiting: list[_Waiting] = []  # by `_Waiting.order`
+        self._arrived: deque[_Waiting] = deque()
+        self._num_arrived = 0
         self._num_admitted = 0
 
     @property
@@ -114,34 +166,26 @@ class Scheduler:
                 yield token_stream(request, np.empty(0, dtype=np.int32), "error", error)
 
     def admit(self, running: Many[Many[Sequence]]) -> list[list[Sequence]]:
-        """Give out free slots while the budget lasts, the emptiest lane first.
+        """Give out free slots while the budget lasts, the emptiest lane first; called before each frame.
 
         Args:
-            running: The sequences of each lane.
+            running: The sequences of each lane. Each has had a frame for every call since it was admitted.
 
         Returns:
             For each lane the sequences that join it.
         """
         joining: list[list[Sequence]] = [[] for _ in running]
-        num_running = [len(lane) for lane in running]
-        num_reserved = [sum(sequence.reserved_blocks for sequence in lane) for lane in running]
+        for lane, sequences in zip(self._lanes, running, strict=True):
+            lane.start_frame(sequences)
         while self._waiting:
             index = self._next_index()
-            sequence = self._waiting[index].sequence
-            fitting = [
-                lane
-                for lane, size in enumerate(self._lane_sizes)
-                if num_running[lane] < size
-                and num_reserved[lane] + sequence.reserved_blocks <= self._num_blocks
-            ]
-            # it is not passed over for a shorter one: it might never find room
-            if not fitting:
+            lane = None if index is None else self._lane_for(index)
+            if index is None or lane is None:
                 break
-            lane = min(fitting, key=num_running.__getitem__)
-            joining[lane].append(sequence)
-            num_running[lane] += 1
-            num_reserved[lane] += sequence.reserved_blocks
-            del self._waiting[index]
+            waiting = self._waiting.pop(index)
+            waiting.is_admitted = True
+            self._lanes[lane].add(waiting.sequence)
+            joining[lane].append(waiting.sequence)
             self._num_admitted += 1
         return joining
 
@@ -171,20 +215,38 @@ class Scheduler:
                 f"the prompt of {prompt} tokens and its speech take about {needed}; the KV cache holds "
                 f"{self._num_blocks * self._tokens_per_block}, raise engine.kv_cache_gb"
             )
-        max_frames = min(max_frames, room_model, room_cache)
-        num_cached = prompt - 1 + max_frames * TOKENS_PER_FRAME
-        reserved_blocks = num_blocks_for(num_cached, self._tokens_per_block)
-        self._waiting.append(
-            _Waiting(
-                sequence=Sequence(request, max_frames, reserved_blocks),
-                num_frames=expected_frames,
-                overdue_at=self._num_admitted + 2 * self._look_ahead,
-            )
+        waiting = _Waiting(
+            sequence=Sequence(request, min(max_frames, room_model, room_cache)),
+            num_frames=expected_frames,
+            arrival=self._num_arrived,
+            overdue_at=self._num_admitted + 2 * self._look_ahead,
         )
+        self._num_arrived += 1
+        self._arrived.append(waiting)
+        insort(self._waiting, waiting, key=lambda w: w.order)
         return ""
 
-    def _next_index(self) -> int:
-        """Return the oldest request if it has waited too long, else the longest; ties go to the older."""
-        if self._waiting[0].overdue_at <= self._num_admitted:
-            return 0
-        return max(range(len(self._waiting)), key=lambda i: (self._waiting[i].num_frames, -i))
+    def _next_index(self) -> int | None:
+        """Return which of the waiting to take: the oldest, if it has waited too long, else the longest that fits."""
+        while self._arrived[0].is_admitted:
+            self._arrived.popleft()
+        if self._arrived[0].overdue_at <= self._num_admitted:
+            return self._waiting.index(self._arrived[0])
+        low, high = 0, len(self._waiting) - 1
+        if self._lane_for(high) is not None:
+            return high
+        if all(len(lane.running) == lane.num_slots for lane in self._lanes) or self._lane_for(low) is None:
+            return None
+        while high - low > 1:  # what is shorter needs less, or nearly so
+            middle = (low + high) // 2
+            if self._lane_for(middle) is None:
+                high = middle
+            else:
+                low = middle
+        return low
+
+    def _lane_for(self, index: int) -> int | None:
+        """Return the emptiest lane that holds one of the waiting."""
+        sequence = self._waiting[index].sequence
+        fitting = [number for number, lane in enumerate(self._lanes) if lane.holds(sequence)]
+        return min(fitting, key=lambda number: len(self._lanes[number].running), default=None)
