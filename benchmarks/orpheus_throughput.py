@@ -121,12 +121,17 @@ def random_weights(_folder, config: LlamaConfig, layout: TokenLayout, device, dt
     return LlamaWeights(embedding, layers, ones, tuple(Linear(part) for part in rows))
 
 
-def ceilings(device: torch.device) -> tuple[float, float]:
-    """Return bytes a second of a device copy (read and written) and operations a second of a bf16 product."""
+def ceilings(device: torch.device) -> tuple[float, float, float]:
+    """Return bytes a second of a copy (read and written), and operations a second of bf16 and float8 products."""
     size = 2**32 if device.type == "cuda" else 2**26
     side = 8192 if device.type == "cuda" else 256
     source, target = (torch.empty(size, dtype=torch.uint8, device=device) for _ in range(2))
     left, right = (torch.randn(side, side, device=device, dtype=torch.bfloat16) for _ in range(2))
+    rows, weight = (x.to(torch.float8_e4m3fn) for x in (left, right))
+    one = torch.ones((), device=device)
+
+    def float8() -> None:
+        torch._scaled_mm(rows, weight.t(), one, one, out_dtype=torch.bfloat16, use_fast_accum=True)
 
     def best(work) -> float:
         times = []
@@ -139,7 +144,12 @@ def ceilings(device: torch.device) -> tuple[float, float]:
             times.append((time.perf_counter() - began) / 4)
         return min(times)
 
-    return 2 * size / best(lambda: target.copy_(source)), 2 * side**3 / best(lambda: left @ right)
+    operations = 2 * side**3
+    return (
+        2 * size / best(lambda: target.copy_(source)),
+        operations / best(lambda: left @ right),
+        operations / best(float8) if device.type == "cuda" else 1.0,
+    )
 
 
 def wait(device: torch.device) -> None:
@@ -148,9 +158,18 @@ def wait(device: torch.device) -> None:
 
 
 def floor_s(
-    config: LlamaConfig, made: list, num_frames: float, kv_bytes: int, bandwidth: float, rate: float
+    config: LlamaConfig,
+    made: list,
+    num_frames: float,
+    weight_bytes: int,
+    kv_bytes: int,
+    bandwidth: float,
+    rate: float,
 ) -> float:
-    """Return the seconds that arithmetic (or weights) and keys and values take at the measured ceilings."""
+    """Return the seconds that arithmetic (or weights) and keys and values take at the measured ceilings.
+
+    ``rate`` is that of the layers' products; attention's and the head's few are counted at it, too.
+    """
     matrices = config.num_parameters - config.vocab_size * config.hidden_size
     head = LAYOUT.codebook_size * config.hidden_size
     num_tokens = sum(frames_of(length) for _, length in made)
@@ -161,7 +180,7 @@ def floor_s(
     )
     steps = num_frames * TOKENS_PER_FRAME
     arithmetic = 2 * (num_tokens * (matrices + head) + num_prompt * matrices) / rate
-    weights = steps * (matrices + head) * 2 / bandwidth
+    weights = steps * (matrices * weight_bytes + head * 2) / bandwidth
     attention = 4 * contexts * config.num_layers * config.num_heads * config.head_dim / rate
     return max(arithmetic, weights) + attention + contexts * kv_bytes / bandwidth
 
@@ -197,7 +216,9 @@ def make_engine(
         )
 
 
-def measure(args, folder: Path, batch_size: int, kv: str, bandwidth: float, rate: float) -> dict:
+def measure(
+    args, folder: Path, batch_size: int, kv: str, bandwidth: float, bf16_rate: float, float8_rate: float
+) -> dict:
     began = time.perf_counter()
     engine = make_engine(
         folder, args.device, batch_size, kv=kv, tiny=args.tiny, tokens_per_block=args.tokens_per_block
@@ -226,12 +247,13 @@ def measure(args, folder: Path, batch_size: int, kv: str, bandwidth: float, rate
         warmed.num_generated_tokens / TOKENS_PER_FRAME / max(warmed.mean_batch_size, 1)
     )
     token_bytes = engine._config.kv_bytes_per_token(engine._kv_dtype)
-    floor = floor_s(engine._config, made, num_frames, token_bytes, bandwidth, rate)
+    weight_bytes, rate = (1, float8_rate) if args.weights == "float8" else (2, bf16_rate)
+    floor = floor_s(engine._config, made, num_frames, weight_bytes, token_bytes, bandwidth, rate)
     memory = torch.cuda.max_memory_allocated() / 1e9 if device.type == "cuda" else 0.0
     row = {
         "batch_size": sum(engine._lanes.lane_sizes),
         "kv": kv,
-        "weights": "bfloat16",
+        "weights": "float8, unproven on Orpheus's own" if args.weights == "float8" else "bfloat16",
         "num_tokens": num_tokens,
         "wall_s": round(wall_s, 2),
         "tokens_per_s": round(num_tokens / wall_s),
@@ -256,19 +278,20 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--batch-sizes", default="1024", help="comma-separated")
     parser.add_argument("--kv", default="auto", help="auto, float8 or both, comma-separated")
+    parser.add_argument("--weights", default="auto", help="auto or float8")
     parser.add_argument("--requests", type=int, default=4096)
     parser.add_argument("--tokens-per-block", type=int, default=32)
     parser.add_argument("--tiny", action="store_true", help="a small model and four short sentences")
     args = parser.parse_args()
     if args.tiny:
         args.requests, args.batch_sizes = 4, "2"
-    bandwidth, rate = ceilings(torch.device(args.device))
+    bandwidth, rate, float8_rate = ceilings(torch.device(args.device))
     rows = []
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         for kv in args.kv.split(","):
             for batch_size in (int(size) for size in args.batch_sizes.split(",")):
-                rows.append(measure(args, folder, batch_size, kv, bandwidth, rate))
+                rows.append(measure(args, folder, batch_size, kv, bandwidth, rate, float8_rate))
                 print(json.dumps(rows[-1]), flush=True)
     print(
         json.dumps(
@@ -281,6 +304,7 @@ def main() -> None:
                 "lengths": "forced; no checks, no retakes",
                 "copy_tb_per_s": round(bandwidth / 1e12, 3),
                 "bf16_tflop_per_s": round(rate / 1e12, 1),
+                "float8_tflop_per_s": round(float8_rate / 1e12, 1),
                 "rows": rows,
             }
         )

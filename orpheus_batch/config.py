@@ -27,8 +27,10 @@ class ModelConfig:
     """where the language model lies, if not where the pack says"""
     codec_dir: str | None = None
     """where the codec lies, if not where the pack says"""
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """auto: float32 on CPU, bfloat16 on a GPU"""
+    precision: Literal["auto", "float32", "bfloat16", "float8"] = "auto"
+    """auto: float32 on CPU, bfloat16 on a GPU; float8: the layers' products, on a GPU, unproven on Orpheus's weights"""
+    kv_precision: Literal["auto", "float8"] = "auto"
+    """of keys and values; float8: half of bfloat16's memory, on a GPU, unproven on Orpheus's weights"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,9 +142,10 @@ class Step:
     def _take(self, parameters: list[nn.Parameter], gradients: tuple[torch.Tensor | None, ...]) -> None:
         share(self.world, list(gradients), average=True)
         for parameter, gradient in zip(parameters, gradients, strict=True):
-            if gradient is not None and gradient.stride() != parameter.stride():
-                gradient = torch.empty_like(parameter).copy_(gradient)  # the optimiser wants both laid out alike
             parameter.grad = gradient
+            if gradient is not None and gradient.stride() != parameter.stride():
+                # the optimiser wants both laid out alike
+                parameter.grad = torch.empty_like(parameter).copy_(gradient)
 
 
 def share(world: int, tensors: list[torch.Tensor | None], *, average: bool) -> None:

@@ -45,6 +45,11 @@ def _obstacle(config: Config) -> str:
         (bool(config.engine.deterministic), "TensorRT-LLM can't repeat every byte"),
         (config.model.precision == "float32", "TensorRT-LLM does not run in float32"),
         (config.engine.kv_cache_gb is not None, "engine.kv_cache_gb is a setting for it"),
+        (
+            "float8" in (config.model.precision, config.model.kv_precision),
+            "model.precision and model.kv_precision speak of the embedded engine's float8; TensorRT-LLM's is built "
+            "(build-engine --quant fp8 --kv-cache fp8)",
+        ),
         (importlib.util.find_spec("tensorrt_llm") is None, "tensorrt_llm is not installed"),
     ):
         if is_so:

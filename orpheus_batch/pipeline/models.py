@@ -54,7 +54,7 @@ def resolve_device(name: str) -> str:
 
 
 def resolve_precision(precision: str, device: str) -> str:
-    """Return "float32" or "bfloat16"; "auto" is float32 on CPU, whose bfloat16 is slow."""
+    """Return "float32", "bfloat16" or "float8"; "auto" is float32 on CPU, whose bfloat16 is slow."""
     if precision != "auto":
         return precision
     return "float32" if device == "cpu" else "bfloat16"
@@ -71,11 +71,14 @@ def torch_engine(pack: ModelPack, config: Config, device: str) -> Engine:
     """Load the embedded engine."""
     from orpheus_batch.engine.torch.engine import TorchEngine
 
+    precision = resolve_precision(config.model.precision, device)
     return TorchEngine(
         pack.language_model_dir,
         pack.layout,
         device=device,
-        precision=resolve_precision(config.model.precision, device),
+        precision="bfloat16" if precision == "float8" else precision,
+        weight_precision="float8" if precision == "float8" else "auto",
+        kv_precision=config.model.kv_precision,
         max_batch_size=config.engine.max_batch_size,
         tokens_per_block=config.engine.tokens_per_block,
         kv_cache_gb=config.engine.kv_cache_gb,
@@ -155,6 +158,8 @@ class Models:
             fingerprint = trtllm_fingerprint(self.pack, self.config)
         else:
             precision = resolve_precision(self.config.model.precision, self.device)
+            if self.config.model.kv_precision != "auto":
+                precision += f", keys and values {self.config.model.kv_precision}"
             fingerprint = self.pack.model_fingerprint(precision)
         self.load_s += time.monotonic() - started
         return fingerprint

@@ -17,7 +17,9 @@ from threading import Barrier
 import torch
 
 from orpheus_batch.data import TokenRequest, TokenStream
+from orpheus_batch.engine.torch.float8 import as_float8
 from orpheus_batch.engine.torch.frame_engine import FrameEngine
+from orpheus_batch.engine.torch.kernels import has_triton
 from orpheus_batch.engine.torch.lane import Lane, LaneStats
 from orpheus_batch.engine.torch.model import Llama
 from orpheus_batch.engine.torch.paged_cache import PagedCache
@@ -25,7 +27,7 @@ from orpheus_batch.engine.torch.resources import (
     explained_memory_errors,
     plan_lanes,
     resolve_device,
-    resolve_kv_precision,
+    resolve_float8,
     resolve_precision,
 )
 from orpheus_batch.engine.torch.scheduler import Scheduler, Sequence
@@ -75,7 +77,8 @@ class TorchEngine:
         tokens_per_block: int = 32,
         kv_cache_gb: float | None = None,
         num_threads: int | None = None,
-        frames: bool = False,
+        frames: bool | None = None,
+        weight_precision: str = "auto",
         kv_precision: str = "auto",
     ):
         """Load a model and set its cache aside.
@@ -89,7 +92,9 @@ class TorchEngine:
             tokens_per_block: Size of a KV cache block.
             kv_cache_gb: Memory for keys and values, in 10^9 bytes; None: `plan_lanes` says.
             num_threads: CPU threads; None: as many as torch uses now. The caller's own torch is left as it is.
-            frames: Run whole frames ahead of the host (see `FrameEngine`). Off until it has proved itself on a GPU.
+            frames: Run whole frames ahead of the host (see `FrameEngine`); None: on a GPU where Triton is.
+            weight_precision: "auto": as ``precision``; "float8": the layers' products in float8, for ``frames``
+                alone.
             kv_precision: "auto": as ``precision``; "float8": keys and values in half of bfloat16's memory, for
                 ``frames`` alone.
 
@@ -101,10 +106,16 @@ class TorchEngine:
         self._layout = layout
         self._config = read_config(model_dir)
         self._frames: FrameEngine | None = None
-        kv_dtype = resolve_kv_precision(kv_precision, self._dtype, frames)
+        if frames is None:
+            frames = self._device.type == "cuda" and has_triton()
+        kv_dtype = resolve_float8("keys and values", kv_precision, self._dtype, frames)
+        weight_dtype = resolve_float8("weights", weight_precision, self._dtype, frames)
+        self._closed = False
         with explained_memory_errors(f"loading {model_dir}"):
             weights = load_weights(model_dir, self._config, layout, self._device, self._dtype)
-            self._model: Llama | None = Llama(self._config, weights)
+            if weight_dtype != self._dtype:
+                weights = as_float8(weights)
+            self._model = None if frames else Llama(self._config, weights)
             self._lanes = plan_lanes(
                 self._config,
                 self._device,
@@ -123,7 +134,7 @@ class TorchEngine:
             else:
                 self._caches = [self._make_cache(tokens_per_block) for _ in self._lanes.lane_sizes]
         self._lane_stats = [LaneStats() for _ in self._lanes.lane_sizes]
-        self._kv_dtype = kv_dtype
+        self._kv_dtype, self._weight_dtype = kv_dtype, weight_dtype
         self._workers = None
         if self._lanes.threads_per_lane and not frames:
             self._workers = _workers(len(self._caches), self._lanes.threads_per_lane)
@@ -140,7 +151,8 @@ class TorchEngine:
         if self._device.type == "cuda":
             where = f"{self._device} ({torch.cuda.get_device_name(self._device)})"
         tokens = num_lanes * self._lanes.blocks_per_lane * self._tokens_per_block
-        dtype = str(self._dtype).removeprefix("torch.")
+        dtypes = [self._weight_dtype, self._kv_dtype] if self._frames is not None else [self._dtype]
+        dtype = " and ".join(dict.fromkeys(str(dtype).removeprefix("torch.").split("_")[0] for dtype in dtypes))
         return (
             f"Llama of {self._config.num_parameters / 1e6:.1f} M parameters, {dtype} on {where}, up to "
             f"{sum(self._lanes.lane_sizes)} sequences together, KV cache of {tokens:,} tokens "
@@ -164,6 +176,7 @@ class TorchEngine:
 
     def close(self) -> None:
         """Free model, cache and threads."""
+        self._closed = True
         self._model = None
         self._frames = None
         self._caches = []
@@ -179,7 +192,7 @@ class TorchEngine:
         Raises:
             EngineError: The engine is closed, another of its generators is still running, or memory ran out.
         """
-        if self._model is None:
+        if self._closed:
             raise EngineError("the engine is closed; make a new one")
         if self._generating:
             raise EngineError("this engine is generating already; end that generator first")

@@ -2,8 +2,8 @@
 
 A frame is started before the tokens of the one before are looked at, so the device never waits for the host: while
 it computes frame k, the host reads frame k - 1, hands out streams, and prepares frame k + 1. Lengths are known ahead;
-a stop is seen one frame late, and by then its slot has idled for that frame. Before each frame slots get the blocks that
-they will fill in it, in one small upload behind the frame in flight.
+a stop is seen one frame late, and by then its slot has idled for that frame. Before each frame slots get the blocks
+that they will fill in it, in one small upload behind the frame in flight.
 """
 
 import heapq

@@ -10,8 +10,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from orpheus_batch.engine.torch.float8 import Float8Linear
 from orpheus_batch.engine.torch.frame_state import FrameState
 from orpheus_batch.engine.torch.kernels import operations_for
+from orpheus_batch.engine.torch.kernels.reference import unscaled
 from orpheus_batch.engine.torch.kernels.types import LayerCache, Product, Rows
 from orpheus_batch.engine.torch.products import Linear
 from orpheus_batch.engine.torch.rope import rotations
@@ -59,6 +61,7 @@ class FrameModel:
         self._layout = layout
         self.device = weights.embedding.device
         self._operations = operations_for(self.device)
+        self._float8 = isinstance(weights.layers[0].qkv, Float8Linear)
         self.tokens_per_block = tokens_per_block
         shape = (num_blocks, config.num_kv_heads, tokens_per_block, config.head_dim)
         # zeros: what a tile reads past a sequence's end gets the weight 0, and 0 times NaN would be NaN
@@ -123,7 +126,7 @@ class FrameModel:
             return full.view(len(prompts), width, *rows.shape[1:]).transpose(1, 2)
 
         def attend(query: torch.Tensor, qkv: torch.Tensor) -> torch.Tensor:
-            keys = qkv.unflatten(1, (-1, size))[:, -2 * num_kv : -num_kv].float()
+            keys = qkv.unflatten(1, (-1, size))[:, -2 * num_kv : -num_kv]
             pairs = keys.unflatten(2, (-1, 2))
             even, odd = pairs.unbind(-1)
             cos, sin = (part[at.long()][:, None] for part in (self._cosines, self._sines))
@@ -167,7 +170,7 @@ class FrameModel:
         operations, eps = self._operations, self._config.rms_norm_eps
         delta: Product | None = None
         for index, (layer, cache) in enumerate(zip(self._weights.layers, self._caches, strict=True)):
-            normed = operations.add_norm(hidden, delta, layer.input_norm, eps, False)
+            normed = operations.add_norm(hidden, delta, layer.input_norm, eps, self._float8)
             qkv = _times(normed, layer.qkv)
             query = operations.rotate_and_store(qkv, positions, self._cosines, self._sines, table, cache)
             if is_prefill and index == self._config.num_layers - 1:
@@ -175,10 +178,12 @@ class FrameModel:
             if attend is None:
                 attended = operations.decode_attention(query, positions, table, cache)
             else:
-                attended = attend(query, qkv.values)
-            delta = _times(Rows(attended), layer.out)
-            normed = operations.add_norm(hidden, delta, layer.post_attention_norm, eps, False)
-            delta = _times(operations.gated(_times(normed, layer.gate_up), False), layer.down)
+                attended = attend(query, unscaled(qkv))
+            rows = operations.to_float8(attended) if self._float8 else Rows(attended)
+            delta = _times(rows, layer.out)
+            normed = operations.add_norm(hidden, delta, layer.post_attention_norm, eps, self._float8)
+            gated = operations.gated(_times(normed, layer.gate_up), self._float8)
+            delta = _times(gated, layer.down)
         return operations.add_norm(hidden, delta, self._weights.norm, eps, False)
 
     def _head(self, place: int) -> torch.Tensor:
@@ -195,5 +200,5 @@ def smallest_fitting(sizes: list[int], num_slots: int) -> int:
     return sizes[bisect_left(sizes, num_slots)]
 
 
-def _times(rows: Rows, linear: Linear) -> Product:
-    return Product(linear(rows.values))
+def _times(rows: Rows, linear: Linear | Float8Linear) -> Product:
+    return linear(rows) if isinstance(linear, Float8Linear) else Product(linear(rows.values))

@@ -37,6 +37,11 @@ class Linear:
             return torch.ops.mkldnn._linear_pointwise(x, self._weight, self._bias, "none", [], "")
         return F.linear(x, self._weight, self._bias)
 
+    @property
+    def has_bias(self) -> bool:
+        """Whether something is added to the product."""
+        return self._bias is not None
+
     def plain(self) -> torch.Tensor:
         """Return the weight [out, in] as it was given; a copy where it is kept in another layout."""
         return self._weight.to_dense() if self._packed else self._weight

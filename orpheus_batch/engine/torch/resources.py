@@ -78,8 +78,8 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
     return _PRECISIONS[name]
 
 
-def resolve_kv_precision(name: str, precision: torch.dtype, has_frames: bool) -> torch.dtype:
-    """Return the dtype of keys and values; "auto" is the model's own.
+def resolve_float8(what: str, name: str, precision: torch.dtype, has_frames: bool) -> torch.dtype:
+    """Return the dtype that ``what`` is kept in; "auto" is the model's own.
 
     Raises:
         EngineError: It is not supported, or not by the path that runs here.
@@ -87,9 +87,9 @@ def resolve_kv_precision(name: str, precision: torch.dtype, has_frames: bool) ->
     if name == "auto":
         return precision
     if name != "float8":
-        raise EngineError(f"the precision of keys and values '{name}' is not supported: give auto or float8")
+        raise EngineError(f"the precision of {what} '{name}' is not supported: give auto or float8")
     if not has_frames:
-        raise EngineError("keys and values in float8 need a GPU and Triton; leave the setting at auto")
+        raise EngineError(f"{what} in float8 need a GPU and Triton; leave the setting at auto")
     return torch.float8_e4m3fn
 
 

@@ -1,8 +1,8 @@
 """Which request runs next, and whether there is room for it.
 
 Host side, plain Python and numpy: no tensors, no block ids. Sequences take blocks as they grow and give all of them
-back when they end, and how long one can get is known when it comes. So how many blocks will be in use is known too, frame
-by frame, and a sequence is admitted only if the KV budget holds at every frame to come, were all to run to their caps.
+back when they end, and how long one can get is known when it comes. So how many blocks will be in use is known too,
+frame by frame, and a sequence is admitted only if the budget holds at every frame to come, all running to their caps.
 A running sequence can always go on: nothing is evicted, nothing is computed twice, nothing can deadlock. (To set aside
 what each may need at its end costs twice the memory: a running sequence is half grown on average.)
 

@@ -16,7 +16,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -26,6 +26,9 @@ from orpheus_batch.engine.torch.rope import Rope, interleave_halves, read_rope
 from orpheus_batch.errors import EngineError
 from orpheus_batch.tokens import TokenLayout
 from orpheus_batch.units import TOKENS_PER_FRAME
+
+if TYPE_CHECKING:
+    from orpheus_batch.engine.torch.float8 import Float8Linear
 
 _FLOAT_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
@@ -72,15 +75,15 @@ class LayerWeights:
 
     input_norm: torch.Tensor
     """[hidden]"""
-    qkv: Linear
+    qkv: "Linear | Float8Linear"
     """[(heads + 2 * kv_heads) * head_dim, hidden]: queries, keys, values; rotated pairs adjacent"""
-    out: Linear
+    out: "Linear | Float8Linear"
     """[hidden, heads * head_dim]"""
     post_attention_norm: torch.Tensor
     """[hidden]"""
-    gate_up: Linear
+    gate_up: "Linear | Float8Linear"
     """[2 * intermediate, hidden]: gate, then up"""
-    down: Linear
+    down: "Linear | Float8Linear"
     """[hidden, intermediate]"""
 
 
