@@ -1,111 +1,15 @@
-"""English numbers that are more than a number: dates, times, money, units, fractions, telephone numbers.
+"""English numbers that are more than a number: money, units, fractions, telephone numbers; dates are apart.
 
 Each rule is one pattern and what is said for it; `NUMBER_RULES` is the order in which they are tried. They see
 straight quotes and "—" for every dash. What no rule takes is left to `orpheus_batch.text.numbers`.
 """
 
 import re
-from collections.abc import Callable
 
-from orpheus_batch.text.numbers import cardinal, digit_words, number_words, ordinal, year
-
-Rule = tuple[str, re.Pattern[str], "Callable[[re.Match[str]], str]"]
+from orpheus_batch.text.english_dates import DATE_RULES, TO, Rule, counted
+from orpheus_batch.text.numbers import cardinal, digit_words, number_words, ordinal
 
 _N = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?"
-_END = r"(?![\d/]|[.,:]\d)"
-_TO = r"\s?[—-]\s?"
-
-_MONTHS = (
-    "January February March April May June July August September October November December".split()  # noqa: SIM905
-)
-_MONTH_OF = {m[:3].lower(): m for m in _MONTHS} | {"sept": "September"}
-_MONTH = (
-    r"(?P<month>" + "|".join(_MONTHS) + r"|(?:Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept|Sep|Oct|Nov|Dec)(?:\.|(?=\s\d)))"
-)
-_DAY = r"(?P<day>[12]\d|3[01]|0?[1-9])"
-_YEAR = r"(?P<year>1\d{3}|20\d\d)"
-_DAYS = {
-    d[:3].lower(): d for d in ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-}
-
-
-def _month(text: str) -> str:
-    return _MONTH_OF.get(text.rstrip(".").lower()[:4].rstrip("."), "") or _MONTH_OF[text[:3].lower()]
-
-
-def _month_day(match: re.Match[str]) -> str:
-    words = f"{_month(match['month'])} {ordinal(int(match['day']))}"
-    if match["last"]:
-        words += f" to {ordinal(int(match['last']))}"
-    return words + (f", {year(int(match['year']))}" if match["year"] else "")
-
-
-def _day_month(match: re.Match[str]) -> str:
-    article = "" if match["the"] else "the "
-    words = f"{match['the'] or ''}{article}{ordinal(int(match['day']))} of {_month(match['month'])}"
-    return words + (f", {year(int(match['year']))}" if match["year"] else "")
-
-
-def _iso(match: re.Match[str]) -> str:
-    month = _MONTHS[int(match["month"]) - 1]
-    return f"{month} {ordinal(int(match['day']))}, {year(int(match['year']))}"
-
-
-def _slashed(match: re.Match[str]) -> str:
-    first, second, last = int(match[1]), int(match[2]), int(match[3])
-    if len(match[3]) == 2:
-        last += 1900 if last >= 30 else 2000
-    if 1 <= first <= 12 and 1 <= second <= 31:
-        return f"{_MONTHS[first - 1]} {ordinal(second)}, {year(last)}"
-    if 1 <= second <= 12 and 1 <= first <= 31:
-        return f"the {ordinal(first)} of {_MONTHS[second - 1]}, {year(last)}"
-    return match.group()
-
-
-def _old_year(text: str) -> str:
-    """Read a year of any age: 476 is "four seventy-six"."""
-    value = int(text)
-    if value < 100 or value % 1000 == 0 or value >= 2100:
-        return cardinal(value)
-    return year(value)
-
-
-def _year_range(match: re.Match[str]) -> str:
-    first, last = int(match[1]), match[2]
-    return f"{year(first)} to {year(int(last)) if len(last) == 4 else cardinal(int(last))}"
-
-
-def _decade(match: re.Match[str]) -> str:
-    words = cardinal(int(match[1]))
-    return f"{words[:-1]}ies" if words.endswith("y") else f"{words}s"
-
-
-def _hour_half(match: re.Match[str]) -> str:
-    """Read a time with a.m. or p.m.: "7:05pm" is "seven oh five p.m."."""
-    half = f"{match['half'][0].lower()}.m."
-    minutes = match["minutes"] or "00"
-    words = cardinal(int(match["hour"]))
-    if int(minutes):
-        words += f" {'oh ' if minutes[0] == '0' else ''}{cardinal(int(minutes))}"
-    return f"{words} {half}"
-
-
-def _military(match: re.Match[str]) -> str:
-    hours, minutes = match[1], match[2]
-    words = f"{'oh ' if hours[0] == '0' else ''}{cardinal(int(hours))}"
-    return f"{words} {'hundred' if minutes == '00' else cardinal(int(minutes))} hours"
-
-
-def _duration(match: re.Match[str]) -> str:
-    parts = [
-        _counted(match[n], unit) for n, unit in ((1, "hour"), (2, "minute"), (3, "second")) if int(match[n])
-    ]
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}" if parts else "zero"
-
-
-def _counted(digits: str, unit: str) -> str:
-    return f"{cardinal(int(digits))} {unit}{'' if int(digits) == 1 else 's'}"
-
 
 _CURRENCY = {
     "$": ("dollar", "dollars", "cent", "cents"),
@@ -114,6 +18,7 @@ _CURRENCY = {
     "¥": ("yen", "yen", "sen", "sen"),
     "₹": ("rupee", "rupees", "paisa", "paise"),
     "₽": ("rouble", "roubles", "kopeck", "kopecks"),
+    "₩": ("won", "won", "jeon", "jeon"),
 }
 _COUNTRY = {
     "US": "U.S. ",
@@ -127,24 +32,32 @@ _SCALE = {"k": "thousand", "m": "million", "mn": "million", "b": "billion", "bn"
 
 
 def _money(match: re.Match[str]) -> str:
-    one, many, cent, cents = _CURRENCY[match["sign"]]
+    one, many, _, _ = _CURRENCY[match["sign"]]
     country = _COUNTRY.get(match["country"] or "", "")
     amount, upper = match["amount"].replace(",", ""), (match["upper"] or "").replace(",", "")
     scale = match["scale"] or _SCALE.get((match["short"] or "").lower(), "")
-    whole, _, fraction = amount.partition(".")
     if match["thing"]:
         return f"{number_words(amount)} {f'{scale} ' if scale else ''}{one} {match['thing']}"
-    if upper:
-        words = f"{number_words(amount)} to {number_words(upper)}"
-    elif scale or len(fraction) not in (0, 2):
-        words = number_words(amount)
-    elif not fraction or not int(fraction):
-        return f"{number_words(whole)} {country}{one if whole == '1' else many}"
-    else:
-        small = f"{cardinal(int(fraction))} {cent if int(fraction) == 1 else cents}"
-        large = f"{number_words(whole)} {country}{one if whole == '1' else many}"
-        return small if not int(whole) else f"{large} and {small}"
-    return f"{words} {f'{scale} ' if scale else ''}{country}{many}"
+    if upper and not scale and "." in amount + upper:
+        return f"{_sum(amount, match['sign'], country)} to {_sum(upper, match['sign'], country)}"
+    if upper or scale:
+        words = f"{number_words(amount)} to {number_words(upper)}" if upper else number_words(amount)
+        return f"{words} {f'{scale} ' if scale else ''}{country}{many}"
+    return _sum(amount, match["sign"], country)
+
+
+def _sum(amount: str, sign: str, country: str) -> str:
+    """Read one amount: 3.50 and 3.5 are "three dollars and fifty cents", 3.125 "three point one two five dollars"."""
+    one, many, cent, cents = _CURRENCY[sign]
+    whole, _, fraction = amount.partition(".")
+    if len(fraction) > 2:
+        return f"{number_words(amount)} {country}{many}"
+    large = f"{number_words(whole or '0')} {country}{one if whole == '1' else many}"
+    if not fraction or not int(fraction):
+        return large
+    value = int(fraction.ljust(2, "0"))
+    small = f"{cardinal(value)} {cent if value == 1 else cents}"
+    return f"{large} and {small}" if whole and int(whole) else small
 
 
 def _pounds(match: re.Match[str]) -> str:
@@ -157,7 +70,7 @@ _UNITS: dict[str, tuple[str, str]] = {}
 for _names, _one, _many in (
     ("km kms", "kilometer", ""), ("cm cms", "centimeter", ""), ("mm", "millimeter", ""), ("nm", "nanometer", ""),
     ("µm μm", "micrometer", ""), ("m", "meter", ""), ("mi", "mile", ""), ("yd yds", "yard", ""),
-    ("ft", "foot", "feet"), ("kg kgs", "kilogram", ""), ("mg", "milligram", ""), ("g gm gms", "gram", ""),
+    ("ft", "foot", "feet"), ("kg kgs KG", "kilogram", ""), ("mg", "milligram", ""), ("g gm gms", "gram", ""),
     ("lb lbs", "pound", ""), ("oz", "ounce", ""), ("cwt", "hundredweight", "hundredweight"),
     ("ml mL", "milliliter", ""), ("cl", "centiliter", ""), ("l L", "liter", ""), ("gal gals", "gallon", ""),
     ("pt pts", "pint", ""), ("qt qts", "quart", ""), ("tsp", "teaspoon", ""), ("tbsp", "tablespoon", ""),
@@ -181,12 +94,26 @@ _POWERS = {"²": "square", "2": "square", "³": "cubic", "3": "cubic", "sq": "sq
 def _unit(match: re.Match[str]) -> str:
     one, many = _UNITS[match["unit"]]
     power = _POWERS.get((match["before"] or match["power"] or "").rstrip(". "), "")
-    singular = match["amount"] == "1" or match["joint"] == "-"
-    return f"{number_words(match['amount'])} {f'{power} ' if power else ''}{one if singular else many}"
+    words = _amount(match["amount"])
+    if match["upper"]:
+        words += f" to {number_words(match['upper'])}"
+    alone = match["amount"] == "1" and not match["upper"] and not match["scale"]
+    thing = match["article"] and re.match(r"[ -][a-z]", match.string[match.end() :])
+    named = one if alone or match["joint"] == "-" or thing else many
+    return f"{match['article'] or ''}{words}{match['scale'] or ''} {f'{power} ' if power else ''}{named}"
+
+
+def _amount(text: str) -> str:
+    """Read a number, a fraction, or both: "4 1/2" is "four and a half"."""
+    mixed = re.fullmatch(r"(?:(\d+)[ -])?(\d+)/(\d+)", text)
+    if mixed is None:
+        return number_words(text)
+    words = fraction_words(int(mixed[2]), int(mixed[3]))
+    return f"{number_words(mixed[1])} and {words}" if mixed[1] else words
 
 
 def _inches(match: re.Match[str]) -> str:
-    return f"{number_words(match[1])} {'inch' if match[1] == '1' else 'inches'}"
+    return f"{_amount(match[1])} {'inch' if match[1] == '1' else 'inches'}"
 
 
 _DEGREES = {
@@ -204,7 +131,7 @@ def _degrees(match: re.Match[str]) -> str:
     words = f"{number_words(match[1])} degree{'' if match[1] == '1' else 's'}"
     for digits, unit in ((match["minutes"], "minute"), (match["seconds"], "second")):
         if digits:
-            words += f" {_counted(digits, unit)}"
+            words += f" {counted(digits, unit)}"
     return words + _DEGREES[match["kind"] or ""]
 
 
@@ -248,10 +175,8 @@ def _dotted(match: re.Match[str]) -> str:
     return joint.join(number_words(group) for group in groups)
 
 
-_MANY = (
-    "feet|men|women|people|miles|pages|years|soldiers|ships|horses|words|copies|acres|tons|books|times|souls|troops|"
-    "dollars|pounds|francs|yards|votes|children|prisoners|students|employees|meters|metres|kilometers|degrees|calories"
-)
+_SAYINGS = {"24/7": "twenty-four seven", "9/11": "nine eleven", "50/50": "fifty-fifty", "50-50": "fifty-fifty"}
+_RATIO = r"[1-9]\d{0,2}/[1-9]\d{0,2}"
 NUMBER_RULES: tuple[Rule, ...] = (
     ("long number", re.compile(r"\d{37,}"), lambda m: f" {digit_words(m.group())} "),
     ("telephone", re.compile(
@@ -260,38 +185,12 @@ NUMBER_RULES: tuple[Rule, ...] = (
     ("minus", re.compile(r"(?<![\w)\]\"'.,-])-(?=[$£€]?\d)"), lambda _: "minus "),
     ("book number", re.compile(r"(?<![\w-])97[89](?:[- ]?\d){10}(?![\w-])"), _telephone),
     ("post code", re.compile(r"(?<=\b[A-Z]{2} )\d{5}(?:-\d{4})?\b(?!,\d)"), _telephone),
+    *DATE_RULES,
     ("version", re.compile(r"(?<![\w.])\d{1,4}(?:\.\d{1,4}){2,3}(?![\w]|\.\d)"), _dotted),
-    ("date", re.compile(rf"(?<![\w-])(?P<year>1[1-9]\d\d|20\d\d)-(?P<month>0[1-9]|1[0-2])-{_DAY}(?![\w-])"), _iso),
-    ("date", re.compile(r"(?<![\w/])(\d{1,2})/(\d{1,2})/(\d{4}|\d\d)(?![\w/])"), _slashed),
-    ("date", re.compile(
-        rf"\b{_MONTH} {_DAY}(?:st|nd|rd|th)?(?:{_TO}(?P<last>[12]\d|3[01]|[1-9])(?:st|nd|rd|th)?)?"
-        rf"(?:,? {_YEAR})?(?!\w|%|[.,:/]\d)"), _month_day),
-    ("date", re.compile(
-        rf"(?<![\w.,:/-])(?P<the>[Tt]he )?{_DAY}(?:st|nd|rd|th)?(?: of)? {_MONTH}(?:,? {_YEAR})?(?!\w)"), _day_month),
-    ("month", re.compile(rf"\b{_MONTH}(?= \d{{4}}\b)"), lambda m: _month(m["month"])),
-    ("weekday", re.compile(r"\b(Mon|Tues?|Wed|Thurs?|Thu|Fri|Sat|Sun)\.(?=,? (?:[A-Z][a-z]+ )?(?:\d|[a-z]+t[hy]))"),
-     lambda m: _DAYS[m[1][:3].lower()]),
-    ("era", re.compile(r"(?<![\d.,])(\d{1,4})(?= ?(?:A\.D\.|B\.C\.|C\.E\.|AD\b|BCE?\b|CE\b))"),
-     lambda m: _old_year(m[1])),
-    ("era", re.compile(r"(?<=\bA\.D\. )(\d{1,4})\b(?![.,]\d)|(?<=\bAD )(\d{1,4})\b(?![.,]\d)"),
-     lambda m: _old_year(m.group())),
-    ("years", re.compile(rf"(?<![\w.,-])(1[1-9]\d\d|20\d\d){_TO}(\d{{4}}|\d\d)(?![\w-]|[.,]\d)"), _year_range),
-    ("decade", re.compile(r"(?<!\d)'?\b([2-9]0)'?s\b"), _decade),
-    ("year", re.compile(r"(?<!\w)'(\d\d)(?![\w'\"]|[.,]\d)"), lambda m: (
-        f"oh {cardinal(int(m[1]))}" if m[1][0] == "0" and m[1] != "00" else cardinal(int(m[1])))),
-    ("year", re.compile(
-        r"(?<=\b(?:[Ii]n|of|by) )(10\d\d)(?![\w%]|[.,]\d| (?:" + _MANY + r")\b)"), lambda m: year(int(m[1]))),
-    ("count", re.compile(rf"(?<![\d.,$£€])(1[1-9]\d[1-9]|20[1-9]\d)(?= (?:{_MANY})\b)"), lambda m: cardinal(int(m[1]))),
-    ("time", re.compile(
-        r"(?<![\d.:])(?P<hour>1[0-2]|0?[1-9])(?:[:.](?P<minutes>[0-5]\d))? ?(?P<half>[ap]\.? ?m\b\.?|[AP]\.?M\b\.?)"),
-     _hour_half),
-    ("time", re.compile(r"(?<![\d:])12:00 (?=noon\b|midnight\b)"), lambda _: "twelve "),
-    ("time", re.compile(r"(?<!\d)([01]\d|2[0-4])([0-5]\d) (?:hours|hrs?\b\.?)"), _military),
-    ("time", re.compile(r"(?<![\d:.])(\d{1,2}):([0-5]\d):([0-5]\d)(?![\d:])"), _duration),
     ("ratio", re.compile(r"\b(ratio|odds|scale)((?: is| was)?(?: of)?) (\d{1,6}):(\d{1,6})\b"),
      lambda m: f"{m[1]}{m[2]} {number_words(m[3])} to {number_words(m[4])}"),
     ("money", re.compile(
-        rf"(?P<country>\b(?:US|AU|A|CA|C|HK))?(?P<sign>[$£€¥₹₽])\s?(?P<amount>{_N})(?:{_TO}[$£€¥₹₽]?(?P<upper>{_N}))?"
+        rf"(?P<country>\b(?:US|AU|A|CA|C|HK))?(?P<sign>[$£€¥₹₽₩])\s?(?P<amount>{_N}|\.\d\d?(?!\d))(?:{TO}[$£€¥₹₽₩]?(?P<upper>{_N}))?"
         r"(?: (?P<scale>hundred|thousand|million|billion|trillion)\b(?! dollars)|(?P<short>k|K|mn?|M|bn?|B|tn)\b)?"
         r"(?:[ -](?P<thing>bill|note|coin|ticket|bet|prize|fine|reward)\b)?"), _money),
     ("old money", re.compile(r"(?<![\w.,£$'-])L\.?(\d{1,3}(?:,\d{3})+|\d{2,6})(?![\w/]|[.,]\d)"), _pounds),
@@ -304,15 +203,19 @@ NUMBER_RULES: tuple[Rule, ...] = (
     ("height", re.compile(r"(?<![\w.,])(\d{1,2})' ?(\d{1,2})\"(?!\w)"),
      lambda m: f"{cardinal(int(m[1]))} foot {cardinal(int(m[2]))}"),
     ("degrees", re.compile(
-        rf"({_N}) ?°(?: ?(?P<minutes>\d{{1,2}})'(?: ?(?P<seconds>\d{{1,2}})\")?)?(?: ?(?P<kind>[CFNSEW])\b)?"),
+        rf"({_N}) ?[°º](?: ?(?P<minutes>\d{{1,2}})'(?: ?(?P<seconds>\d{{1,2}})\")?)?(?: ?(?P<kind>[CFNSEW])\b)?"),
      _degrees),
-    ("inches", re.compile(rf"(?<![\w.,])({_N}) in\.(?=\s|$|[,;)])"), _inches),
+    ("inches", re.compile(rf"(?<![\w.,/])((?:\d{{1,4}}[ -])?{_RATIO}|{_N}) in\.(?=\s|$|[,;)])"), _inches),
     ("unit", re.compile(
-        rf"(?<![\w.,/])(?P<amount>{_N})(?P<joint> ?|-)(?P<before>(?:sq|cu)\.? )?(?P<unit>{_UNIT})(?P<power>[²³23])?"
+        rf"(?<![\w.,/-])(?P<article>\b[Aa]n? )?(?P<amount>(?:\d{{1,4}}[ -])?{_RATIO}|{_N})(?:{TO}(?P<upper>{_N}))?"
+        r"(?P<scale> (?:hundred|thousand|million|billion))?(?P<joint> ?|-)"
+        rf"(?P<before>(?:sq|cu)\.? )?(?P<unit>{_UNIT})(?P<power>[²³23])?"
         r"(?![\w/'])(?:\.(?!\s*$|\s+[A-Z]|[\"')]))?"), _unit),
+    ("saying", re.compile(r"(?<![\w/.,-])(?:24/7|9/11|50[/-]50)(?![\w/-]|[.,]\d)"), lambda m: _SAYINGS[m.group()]),
     ("fraction", re.compile(rf"(?:(?<![\d.,])({_N})[ -]?)?([{''.join(_SIGNS)}])"), _fraction_sign),
     ("fraction", re.compile(
         r"(?<![\w/.,])(?:(?P<whole>\d{1,4})[ -])?(?P<above>\d{1,3})/(?P<below>\d{1,3})(?![\w/]|[.,]\d)"), _fraction),
+    ("times", re.compile(r"(?<=\d) ?[x×] ?(?=\d+(?:\.\d+)? ?=)"), lambda _: " times "),
     ("by", re.compile(r"(?<=\d) ?[x×] ?(?=\d)"), lambda _: " by "),
 )  # fmt: skip
 """tried in this order; each match is replaced by words, so that no later rule sees its digits"""

@@ -33,7 +33,7 @@ _BEFORE_NUMBER = {
     "p": "page", "pp": "pages", "vol": "volume", "vols": "volumes", "ch": "chapter", "chap": "chapter", "fig": "figure",
     "figs": "figures", "sec": "section", "sect": "section", "art": "article", "ll": "lines", "c": "circa", "v": "verse",
     "ver": "verse", "ed": "edition", "para": "paragraph", "eq": "equation", "pt": "part", "bk": "book",
-    "tel": "telephone", "ext": "extension", "apt": "apartment",
+    "b": "born", "d": "died", "fl": "flourished", "tel": "telephone", "ext": "extension", "apt": "apartment",
 }  # fmt: skip
 _STATES = {
     "Mass": "Massachusetts", "Conn": "Connecticut", "Penn": "Pennsylvania", "Pa": "Pennsylvania", "Va": "Virginia",
@@ -62,7 +62,7 @@ def _any_case(match: re.Match[str]) -> str:
 
 
 def _reference(match: re.Match[str]) -> str:
-    if match["short"] in ("C", "V", "P"):
+    if match["short"] in ("B", "C", "D", "V", "P"):
         return match.group()  # an initial
     words = _BEFORE_NUMBER[match["short"].lower()]
     return f"{words.capitalize() if match['short'][0].isupper() else words} "
@@ -80,9 +80,23 @@ def _address(match: re.Match[str]) -> str:
     return " ".join(text.split())
 
 
+_EMOJI = {
+    "☀": "sun",
+    "❤": "heart",
+    "☁": "cloud",
+    "☂": "umbrella",
+    "☎": "telephone",
+    "☕": "coffee",
+    "⚡": "lightning",
+}
+"""whose names in Unicode nobody would say"""
+_NOT_SAID = re.compile(r"^(?:black|white|heavy) | (?:sign|symbol)$|[^a-z ]")
+
+
 def _emoji(match: re.Match[str]) -> str:
-    name = unicodedata.name(match[1], "").lower()
-    return f" {re.sub(r'[^a-z ]', ' ', name)} " if name else " "
+    """Read an emoji by its name: 👍 is "thumbs up"."""
+    name = _EMOJI.get(match[1]) or _NOT_SAID.sub("", unicodedata.name(match[1], "").lower())
+    return f" {name} " if name else " "
 
 
 _TLD = r"(?:com|org|net|edu|gov|info|io|uk|de|fr|eu|us|co|ca|au|biz)"
@@ -97,7 +111,20 @@ ADDRESS_RULES: tuple[Rule, ...] = (
         "([\U0001f300-\U0001f3fa\U0001f400-\U0001faff\u2600-\u26ff\u2764])[\U0001f3fb-\U0001f3ff]{0,4}"), _emoji),
 )  # fmt: skip
 """tried before anything else sees their dots and slashes"""
+_RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹"
+_LOWERED = "₀₁₂₃₄₅₆₇₈₉"
+
+
+def _power(match: re.Match[str]) -> str:
+    minus = "minus " if match[1] else ""
+    return f" to the power of {minus}{''.join(str(_RAISED.index(digit)) for digit in match[2])} "
+
+
 WORD_RULES: tuple[Rule, ...] = (
+    ("footnote marker", re.compile(rf"(?:(?<=[A-Za-z]{{3}})|(?<=[.,;:!?\"')]))[{_RAISED}]{{1,3}}(?!\w)"), lambda _: ""),
+    ("power", re.compile(rf"(?<=[\d)A-Za-z])(⁻?)(?!(?<!⁻)[²³](?![{_RAISED}]))([{_RAISED}]{{1,4}})"), _power),
+    ("index", re.compile(f"[{_LOWERED}]+"), lambda m: f" {''.join(str(_LOWERED.index(d)) for d in m.group())} "),
+    ("symbol", re.compile(r"§§\s?(?=\d)"), lambda _: "sections "),
     ("abbreviation", re.compile(rf"&c\b\.?{_LAST}"), lambda m: _stop(m, "et cetera")),
     ("reference", re.compile(rf"\b(?P<short>(?i:{_alternatives(_BEFORE_NUMBER)}))\.\s?(?=\d)"), _reference),
     ("abbreviation", re.compile(rf"(?<![\w.])(?P<short>(?i:{_alternatives(_ANYWHERE)}))\.(?!\w){_LAST}"), _any_case),

@@ -49,6 +49,7 @@ _TYPOGRAPHY = {
         "Đ": "D",
     },
     **{"ł": "l", "Ł": "L", "ð": "th", "Ð": "Th", "þ": "th", "Þ": "Th", "ı": "i", "ſ": "s"},
+    **dict(zip("ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘꞯʀꜱᴛᴜᴠᴡʏᴢǫ", "abcdefghijklmnopqrstuvwyzq", strict=True)),  # small capitals
     **{"，": ", ", "。": ". ", "、": ", ", "！": "! ", "？": "? ", "：": ": ", "；": "; "},
 }
 _SYMBOLS = {
@@ -93,7 +94,7 @@ _WORK = re.compile(
     r"|\b[A-Z][a-z]{1,5}\.(?!$)|\b(?:Rd|St|Dr|Ave|Blvd|Co|Inc|Ltd|Jr|Sr|etc|vs|viz|cf|approx|al|e\.g|i\.e)\.|\w\.\w{2}"
 )
 """What a sentence of safe characters may hold that still has to be changed"""
-_NUMBER_SIGN = re.compile(r"#\s?(?=\d)|\bNos?\.\s?(?=\d)|\bno\.\s(?=\d)|№\s?(?=\d)|N°\s?(?=\d)")
+_NUMBER_SIGN = re.compile(r"(?:#|\bNos?\.|№|N°)\s?(?=\d)|\bnos?\.\s(?=\d)")
 _RANGE = re.compile(r"(?<=\d)\s?[—-]\s?(?=\d)")
 _COLON = re.compile(r"(?<!\d)(\d{1,3}):(\d{1,3})(?!\d)")
 _PENCE = re.compile(
@@ -254,7 +255,7 @@ def _speak_symbols(steps: _Steps) -> None:
     if any(character.isdecimal() or character in "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞⅐⅑⅒" for character in steps.text):
         digits = "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in steps.text)
         steps.to("digits", digits)
-        steps.to("number sign", _NUMBER_SIGN.sub("number ", steps.text))
+        steps.to("number sign", _NUMBER_SIGN.sub(_number_sign, steps.text))
         steps.apply(NUMBER_RULES)
         steps.to("fraction", _OVER.sub(" over ", steps.text))
         steps.to("time", _COLON.sub(_clock, steps.text))
@@ -277,6 +278,11 @@ def _after_mark(match: re.Match[str]) -> bool:
     """Say whether punctuation stands before a match, closing quotation marks between them or not."""
     before = match.string[max(0, match.start() - 4) : match.start()].rstrip("\"') ")
     return before[-1:] in _PUNCTUATION or match.start() == 0
+
+
+def _number_sign(match: re.Match[str]) -> str:
+    word = "numbers " if match.group().rstrip(". ").endswith("s") else "number "
+    return word.capitalize() if match.start() == 0 else word
 
 
 def _clock(match: re.Match[str]) -> str:

@@ -50,7 +50,7 @@ _PATTERN = re.compile(
     rf"|(?P<ordinal>{_DIGITS})(?:[Ss][Tt]|[NnRr][Dd]|[Tt][Hh]|(?<=[23])d)\b"
     r"|\b(?P<decade>(?:1[1-9]|20)\d0)['’]?s\b"
     rf"|(?<![\d.,])(?P<year>(?:1[1-9]|20)\d\d)(?![\d%]|[.,]\d)"
-    r"|(?<![\d])\.(?P<decimals>\d+)"
+    r"|(?<![\dA-Za-z])\.(?P<decimals>\d+)"
     rf"|(?P<whole>{_DIGITS})(?:\.(?P<fraction>\d+))?(?P<percent>\s?%)?"
 )
 _MONEY = {
@@ -115,9 +115,10 @@ def year(value: int) -> str:
 
 def _read(match: re.Match[str]) -> str:
     words = _words(match)
-    before = match.string[match.start() - 1 : match.start()]
+    before = match.string[max(0, match.start() - 2) : match.start()]
+    joined = before[-1:].isalnum() or (before[-1:] == "." and before[:1].isalpha())  # "S.W.1"
     after = match.string[match.end() : match.end() + 1]
-    return f"{' ' if before.isalnum() else ''}{words}{' ' if after.isalnum() else ''}"
+    return f"{' ' if joined else ''}{words}{' ' if after.isalnum() else ''}"
 
 
 def _words(match: re.Match[str]) -> str:  # noqa: PLR0911 (one a kind of number)

@@ -67,7 +67,7 @@ from orpheus_batch.text.numbers import cardinal, ordinal, year
             "five dollars, one dollar, three dollars and fifty cents, one thousand pounds and "
             "two million dollars",
         ),
-        ("No. 5, #7 and Nos. 8", "number five, number seven and number eight"),
+        ("No. 5, #7 and Nos. 8", "Number five, number seven and numbers eight"),
         ("at 10:05, 3:00 and 7:30", "at ten oh five, three o'clock and seven thirty"),
         ("1:1 In the beginning", "one, one In the beginning"),
         ("pp. 10–12", "pages ten to twelve"),
