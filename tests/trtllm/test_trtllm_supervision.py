@@ -5,6 +5,8 @@ import time
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from orpheus_batch.config import QualityConfig
 from orpheus_batch.data import Sampling, TokenRequest
@@ -39,7 +41,7 @@ SETTINGS = LlmSettings(
 
 
 class FakeWorker:
-    """A process that answers at once, as ``behave`` says: "ok", "die", "hang", "fail", "fatal", or a message."""
+    """A process that answers at once, as ``behave`` says: "ok", "die", "hang", "fail", "refuse", "fatal", a message."""
 
     num_started = 0
     log = "nowhere"
@@ -61,6 +63,10 @@ class FakeWorker:
             self._answers.append(what)
         elif what == "fail":
             self._answers.append({"event": "failed", "id": message["id"], "error": "RequestError: no"})
+        elif what == "refuse":
+            self._answers.append(
+                {"event": "failed", "id": message["id"], "error": "TypeError: no", "refused": True}
+            )
         elif what == "fatal":
             self._answers.append({"event": "fatal", "error": "MemoryError: host"})
         elif isinstance(what, dict):
@@ -263,11 +269,31 @@ def test_an_engine_that_stays_broken_ends_the_run_and_fails_no_segment():
     assert ["stop"] * 4 == reasons
 
 
-def test_an_engine_that_never_spoke_ends_the_run_at_once():
-    """A library that misreads every call is not mended by loading it again."""
-    with pytest.raises(EngineError, match=r"spoken nothing yet, and 8 requests failed, .*RequestError: no"):
-        list(make(lambda message: "fail").generate(requests(50)))
+def test_a_library_that_refuses_every_call_ends_the_run_at_once():
+    """One that misreads our arguments is not mended by loading it again."""
+    with pytest.raises(EngineError, match=r"refuses every request, 8 so far, the last with: TypeError: no"):
+        list(make(lambda message: "refuse").generate(requests(50)))
     assert 1 == FakeWorker.num_started
+
+
+def test_an_engine_that_never_spoke_is_tried_as_often_as_one_that_dies():
+    """The first request may be what breaks it: the others are to be spoken, and nothing is if nothing can be."""
+    with pytest.raises(
+        EngineError, match=rf"started {MAX_DEATHS_IN_A_ROW + 1} times.*nothing yet.*RequestError: no"
+    ):
+        list(make(lambda message: "fail").generate(requests(50)))
+    broken = set()
+
+    def behave(message):
+        if message["prompt"][2] == 7:
+            broken.add(FakeWorker.num_started)
+        return "fail" if FakeWorker.num_started in broken else "ok"
+
+    streams = by_id(make(behave).generate(requests(20)))
+    assert ["s0"] == [name for name, stream in streams.items() if stream.finish_reason == "error"]
+    assert 20 == len(streams)
+    with pytest.raises(EngineError, match=r"spoken nothing in 3 processes.*RequestError: no"):
+        list(make(behave).generate(requests(1)))  # and no other to tell them apart by
 
 
 def test_a_process_that_reports_its_own_end_is_started_again():
@@ -316,6 +342,32 @@ def test_a_hung_request_is_noticed_while_others_flow():
         assert len(done) < 100_000
     assert ["s3"] == [stream.segment_id for stream in done if stream.finish_reason == "error"]
     assert 2 == engine.num_restarts
+
+
+@given(
+    faults=st.dictionaries(st.integers(0, 29), st.sampled_from(["fail", "die", "break"]), max_size=4)
+    | st.dictionaries(st.integers(1, 29), st.just("fail"), max_size=29),
+    breaks_at=st.integers(1, 40),
+)
+@settings(max_examples=100, deadline=None)
+def test_every_request_is_answered_once_whatever_befalls(faults, breaks_at):
+    """Some fail, kill or break the engine each time, or it breaks once by itself: only they fail, all are answered."""
+    broken, count = set(), itertools.count(1)
+    if set(faults.values()) - {"fail"}:
+        breaks_at = (
+            None  # by itself just when a suspect is alone: nobody could tell that from the suspect's doing
+        )
+
+    def behave(message):
+        fault = faults.get(message["prompt"][2] - 7)
+        if fault == "break" or next(count) == breaks_at:
+            broken.add(FakeWorker.num_started)
+        return "fail" if FakeWorker.num_started in broken else fault or "ok"
+
+    streams = list(make(behave).generate(requests(30)))
+    assert sorted(f"s{i}" for i in range(30)) == sorted(stream.segment_id for stream in streams)
+    failed = {stream.segment_id for stream in streams if stream.finish_reason == "error"}
+    assert {f"s{i}" for i in faults} == failed
 
 
 GOOD = [LAYOUT.position_start(p) + 1 + f for f in range(5) for p in range(7)]

@@ -175,10 +175,7 @@ class TrtllmEngine:
             if self._window.is_waiting:
                 yield from self._collect()
             elif self._window.held:
-                raise EngineError(
-                    f"TensorRT-LLM has spoken nothing yet, and {len(self._window.held)} requests failed, the last "
-                    f"so: {self._window.held[-1].error}; `orpheus-batch doctor` may tell more"
-                )
+                self._give_in_or_restart()
             elif dry:
                 time.sleep(_IDLE_SLEEP_S)
 
@@ -231,7 +228,7 @@ class TrtllmEngine:
                 self._answered_at = self._now()
                 stream = self._stream_of(flight.request, message)
                 if not flight.is_probe:
-                    yield from self._settled(flight, stream)
+                    yield from self._settled(flight, stream, is_refused=message.get("refused", False))
                 elif stream.finish_reason == "error":
                     broken = f"it answers with errors what it spoke before, the last: {stream.error}"
                 else:
@@ -250,10 +247,29 @@ class TrtllmEngine:
                 lambda reason: self._window.hung(limit, reason, stands_still=stands_still),
             )
 
-    def _settled(self, flight: Flight, stream: TokenStream) -> Iterator[TokenStream]:
+    def _give_in_or_restart(self) -> None:
+        """Do what is left when all has failed and nothing is known that would work.
+
+        Raises:
+            EngineError: Another process would not help.
+        """
+        held = self._window.held
+        if all(flight.is_refused for flight in held):
+            raise EngineError(
+                f"TensorRT-LLM {self.facts['version']} refuses every request, {len(held)} so far, the last with: "
+                f"{held[-1].error}; `orpheus-batch doctor` may tell more"
+            )
+        if all(flight.is_culprit for flight in held):
+            raise EngineError(
+                f"TensorRT-LLM has spoken nothing in {self._deaths_in_a_row + 1} processes; {held[-1].error}; "
+                "`orpheus-batch doctor` may tell more"
+            )
+        self._restart(f"it has spoken nothing yet, the last error was: {held[-1].error}", self._window.died)
+
+    def _settled(self, flight: Flight, stream: TokenStream, *, is_refused: bool) -> Iterator[TokenStream]:
         """Yield a stream that was spoken; hold back one that failed until it is known whose fault it was."""
         if stream.finish_reason == "error":
-            self._window.hold(flight, stream.error)
+            self._window.hold(flight, stream.error, is_refused=is_refused)
             return
         self._window.came_through(flight)
         self._deaths_in_a_row = 0

@@ -34,6 +34,8 @@ class Flight:
     """nobody waits for it: it tells whether the engine works"""
     error: str = ""
     """why it is held"""
+    is_refused: bool = False
+    """its arguments were not taken: no work of the engine's was at fault"""
     is_culprit: bool = False
     """it is held because the engine did not survive it, not for an answer"""
 
@@ -115,16 +117,16 @@ class Window:
         return self._in_flight.pop(number, None)
 
     def came_through(self, flight: Flight) -> None:
-        """Note that an answered request is done with."""
+        """Note that a request is no suspect any more; without suspects the window is as wide as ever."""
         if flight.is_suspect:
             flight.is_suspect = False
             self._num_suspects -= 1
             if not self._num_suspects:
                 self._size = self._full
 
-    def hold(self, flight: Flight, error: str) -> None:
+    def hold(self, flight: Flight, error: str, *, is_refused: bool = False) -> None:
         """Keep an answered request that failed until it is known whose fault that was."""
-        flight.error = error
+        flight.error, flight.is_refused = error, is_refused
         self._held.append(flight)
 
     def release(self) -> list[Flight]:
@@ -143,20 +145,23 @@ class Window:
         return min((flight.sent_at for flight in (first, self._probe) if flight is not None), default=None)
 
     def died(self, reason: str) -> None:
-        """Put everything in flight or held back, before what waits already, and shrink the window.
+        """Put what was in flight or has failed back, before what waits already, and shrink the window.
 
-        A request that was alone with the engine for the second time is held: it is given up once the next process
-        has shown that it works.
+        A request that was alone with the engine for the second time is a culprit: it is held, and given up once a
+        process has shown that it works.
 
         Args:
             reason: For people.
         """
-        suspects = [*self._held, *self._in_flight.values()]
-        if len(suspects) == 1 and self._size == 1 and suspects[0].is_suspect:
-            self._forget()
+        suspects = [*(flight for flight in self._held if not flight.is_culprit), *self._in_flight.values()]
+        culprits = [flight for flight in self._held if flight.is_culprit]
+        is_found = len(suspects) == 1 and self._size == 1 and suspects[0].is_suspect
+        if suspects and not is_found:
+            self._put_back(suspects, are_suspects=True)
+        self._forget()
+        self._held = culprits
+        if is_found:
             self._convict(suspects[0], reason)
-            return
-        self._put_back(suspects, are_suspects=True)
 
     def hung(self, sent_before: float, reason: str, *, stands_still: bool) -> None:
         """Put everything back as after a death; hold requests that have hung too often.
@@ -177,10 +182,10 @@ class Window:
         held = self._held
         self._put_back([flight for flight in flights if flight not in culprits], are_suspects=False)
         self._held = held
+        for flight in [*held, *culprits]:
+            flight.is_suspect = False
         for flight in culprits:
             self._convict(flight, reason)
-        for flight in self._held:
-            flight.is_suspect = False
 
     def clear(self) -> None:
         """Forget all requests; answers that still come are strangers'."""
@@ -200,6 +205,7 @@ class Window:
         return self._next_number - 1
 
     def _convict(self, flight: Flight, reason: str) -> None:
+        self.came_through(flight)
         flight.is_culprit = True
         self.hold(flight, f"the engine did not survive it: {reason}")
 
@@ -215,6 +221,6 @@ class Window:
         for flight in self._again:
             flight.is_suspect = False
         for flight in flights:
-            flight.is_suspect, flight.is_culprit = are_suspects, False
+            flight.is_suspect = are_suspects
         self._num_suspects = len(flights) if are_suspects else 0
         self._size = max(1, len(flights) // SHRINK) if self._num_suspects else self._full

@@ -77,6 +77,7 @@ class Server:
 
     async def _answer(self, message: dict[str, Any]) -> None:
         number = message["id"]
+        is_submitted = False
         try:
             arguments = request_arguments(
                 message["sampling"],
@@ -89,6 +90,7 @@ class Server:
             output = self._llm.generate_async(
                 prompt_argument(message["prompt"]), self._sampling_params(**arguments)
             )
+            is_submitted = True
             self._in_flight[number] = output
             await output.aresult()
             completion = output.outputs[0]
@@ -103,6 +105,7 @@ class Server:
             asyncio.CancelledError,
         ) as error:  # what the library says of one request is of that one
             answer = {"event": "failed", "id": number, "error": f"{type(error).__name__}: {error}"}
+            answer["refused"] = not is_submitted and isinstance(error, (TypeError, ValueError))
         finally:
             self._in_flight.pop(number, None)
         self._send(answer)
