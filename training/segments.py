@@ -34,7 +34,9 @@ def book_segments(file: Path, pack: ModelPack) -> list[str]:
     Raises:
         InputError: The file can't be read as a book.
     """
-    plans = plan_book(read_book(file), pack=pack, voice="text", model_fingerprint="", pauses=PauseConfig())
+    plans = plan_book(
+        read_book(file), pack=pack, voice=pack.default_voice, model_fingerprint="", pauses=PauseConfig()
+    )
     return [segment.text for plan in plans for segment in plan.segments]
 
 
