@@ -40,7 +40,6 @@ from orpheus_batch.pipeline import Factories, Progress, render_books
 from orpheus_batch.pipeline import books as books_module
 from orpheus_batch.pipeline import segment_run as segment_run_module
 from orpheus_batch.testing import FakeEngine
-from orpheus_batch.tokens import TokenLayout
 from orpheus_batch.units import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 from orpheus_batch.voices import load_pack
 
@@ -235,28 +234,16 @@ class Milestones(Progress):
         self.encoded_at.append(time.perf_counter())
 
 
-def make_engine(args, model_dir: Path, layout: TokenLayout):
+def make_engine(args, model_dir: Path):
     """Make the embedded engine with random weights, and let it run once."""
-    from orpheus_throughput import as_requests, random_weights, sentences
+    import orpheus_throughput
 
-    from orpheus_batch.engine.torch import engine as engine_module
-    from orpheus_batch.engine.torch.engine import TorchEngine
-
-    options = {} if args.weights == "bfloat16" else {"weight_precision": args.weights}
-    with mock.patch.object(engine_module, "load_weights", random_weights):
-        engine = TorchEngine(
-            model_dir,
-            layout,
-            device=args.device,
-            precision="bfloat16",
-            max_batch_size=args.batch_size,
-            kv_cache_gb=args.kv_cache_gb,
-            frames=True,
-            kv_precision=args.kv,
-            **options,
-        )
+    engine = orpheus_throughput.make_engine(
+        model_dir, args.device, args.batch_size, kv=args.kv, weights=args.weights, tiny=args.tiny
+    )
     print(engine.describe(), flush=True)
-    list(engine.generate(as_requests([(prompt, 14) for prompt, _ in sentences(64)])))
+    warm = [(prompt, 14) for prompt, _ in orpheus_throughput.sentences(64)]
+    list(engine.generate(orpheus_throughput.as_requests(warm)))
     return engine
 
 
@@ -311,7 +298,7 @@ def measure(args, scratch: Path) -> dict:
     if args.fake:
         bare_engine, bare_codec = FakeEngine(pack.layout, args.batch_size), QuickCodec()
     else:
-        bare_engine = make_engine(args, model_dir, pack.layout)
+        bare_engine = make_engine(args, model_dir)
         bare_codec = make_codec(args, codec_dir, pack.layout.codebook_size)
     engine, codec = ForcedEngine(bare_engine, clock), SpeechLevels(bare_codec, clock)
     load_s = time.perf_counter() - began
@@ -362,7 +349,6 @@ def main() -> None:
     parser.add_argument("--hours", type=float, default=10.0)
     parser.add_argument("--batch-size", type=int, default=1024)
     parser.add_argument("--kv", choices=("auto", "float8"), default="auto")
-    parser.add_argument("--kv-cache-gb", type=float)
     parser.add_argument("--weights", choices=("bfloat16", "float8"), default="bfloat16")
     parser.add_argument("--encoder-processes", type=int)
     parser.add_argument("--deterministic", action="store_true", default=None, help="in fixed blocks")
@@ -374,7 +360,7 @@ def main() -> None:
 
     args.device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
     if args.tiny:
-        args.hours, args.batch_size, args.kv_cache_gb = 1 / 120, 4, 0.05
+        args.hours, args.batch_size = 1 / 120, 4
     if args.device == "cpu" and args.deterministic is None:
         args.deterministic = False  # the queue, as on a GPU
     with tempfile.TemporaryDirectory() as scratch:
