@@ -94,6 +94,8 @@ class ModelPack:
     """Hugging Face Llama directory: config.json, *.safetensors, tokenizer.json"""
     codec_dir: Path
     """SNAC: config.json and model.safetensors or pytorch_model.bin"""
+    output_terms: str = ""
+    """what the licence asks of speech that the model made, and of models trained on it"""
 
     def voice(self, name: str) -> Voice:
         """Return the voice called ``name``.
@@ -187,6 +189,7 @@ def load_pack(name_or_path: str, model_dir: Path | None = None, codec_dir: Path 
             tags=tuple(raw["tags"]),
             language_model_dir=model_dir or folder / raw["language_model"],
             codec_dir=codec_dir or folder / raw["codec"],
+            output_terms=raw.get("output_terms", ""),
         )
     except json.JSONDecodeError as error:
         raise ConfigError(f"{file}: not JSON: {error}") from error

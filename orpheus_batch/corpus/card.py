@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from orpheus_batch.corpus.shards import MANIFEST_FOLDER, SHARD_FOLDER
+from orpheus_batch.config import CorpusConfig
+from orpheus_batch.corpus.shards import COLUMNS, MANIFEST_FOLDER, SHARD_FOLDER
 from orpheus_batch.errors import EncodeError
 from orpheus_batch.ledger.corpus import CorpusLedger
 from orpheus_batch.quality.words import NORMALISER
+from orpheus_batch.units import SAMPLE_RATE_HZ
 from orpheus_batch.voices import ModelPack
 
 PICTURE_FOLDER = "pictures"
@@ -23,10 +25,14 @@ _PICTURES = (
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
-def write_card(
-    out: Path, ledger: CorpusLedger, pack: ModelPack, *, layout: str, text_licence: str | None
-) -> None:
+def write_card(out: Path, ledger: CorpusLedger, pack: ModelPack, config: CorpusConfig) -> None:
     """Write README.md and its pictures anew.
+
+    Args:
+        out: The corpus' folder.
+        ledger: Of it.
+        pack: That spoke.
+        config: Layout and licence.
 
     Raises:
         EncodeError: They can't be written.
@@ -36,7 +42,7 @@ def write_card(
         pictures = _draw(out / PICTURE_FOLDER, ledger)
         draft = out / ".README.md.part"
         draft.write_text(
-            _front_matter(totals, pack, layout) + _body(totals, ledger, pack, text_licence, pictures),
+            _front_matter(totals, pack, config) + _body(totals, ledger, pack, config.licence, pictures),
             encoding="utf-8",
         )
         draft.replace(out / "README.md")
@@ -44,10 +50,11 @@ def write_card(
         raise EncodeError(f"can't write the dataset card in {out}: {error.strerror or error}") from error
 
 
-def _front_matter(totals: dict[str, Any], pack: ModelPack, layout: str) -> str:
+def _front_matter(totals: dict[str, Any], pack: ModelPack, config: CorpusConfig) -> str:
     import yaml
 
-    where = f"{SHARD_FOLDER}/{{}}-*.tar" if layout == "shards" else f"{MANIFEST_FOLDER}/{{}}-*.parquet"
+    is_tar = config.layout == "shards"
+    where = f"{SHARD_FOLDER}/{{}}-*.tar" if is_tar else f"{MANIFEST_FOLDER}/{{}}-*.parquet"
     num = totals["num_items"]
     facts = {
         "language": [pack.language],
@@ -62,7 +69,26 @@ def _front_matter(totals: dict[str, Any], pack: ModelPack, layout: str) -> str:
             }
         ],
     }
+    if is_tar:  # Parquet says by itself what it holds
+        facts["dataset_info"] = {"features": _features(keep_codes=config.keep_codes)}
     return f"---\n{yaml.safe_dump(facts, sort_keys=False, allow_unicode=True)}---\n\n"
+
+
+def _features(*, keep_codes: bool) -> list[dict[str, Any]]:
+    """Return what `datasets` is to make of a sample: it would go by the first five, and drop what they lack."""
+    facts = [
+        {"name": name, **({"sequence": "string"} if kind == "list" else {"dtype": kind})}
+        for name, kind in COLUMNS.items()
+        if name not in ("file", "shard")
+    ]
+    codes = [{"name": "codes.npy", "sequence": {"sequence": "int16"}}] if keep_codes else []
+    return [
+        {"name": "flac", "dtype": {"audio": {"sampling_rate": SAMPLE_RATE_HZ}}},
+        {"name": "json", "struct": facts},
+        *codes,
+        {"name": "__key__", "dtype": "string"},
+        {"name": "__url__", "dtype": "string"},
+    ]
 
 
 def _body(
@@ -80,7 +106,8 @@ def _body(
         "",
         f"Made by orpheus-batch with the model pack `{pack.name}` ({pack.description}). Mono, 24 kHz, FLAC.",
         "",
-        f"- Licence of the model, and what it asks of what is made with it: {pack.licence}",
+        f"- Licence of the model: {pack.licence}",
+        *([f"- What it asks of speech made with it: {pack.output_terms}"] if pack.output_terms else []),
         f"- Licence of the texts: {text_licence or 'not stated'}",
         *_heard(ledger),
         "",

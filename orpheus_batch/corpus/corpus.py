@@ -125,9 +125,7 @@ def make_corpus(
             ledger.apply_max_attempts(config.quality.max_attempts)
             ledger.reopen_retried()
             run = _run(ledger, out, config, models, progress, night)
-            write_card(
-                out, ledger, models.pack, layout=config.corpus.layout, text_licence=config.corpus.licence
-            )
+            write_card(out, ledger, models.pack, config.corpus)
             report = _report(ledger, out, models, run, unreadable, started)
             _write_summary(out, report)
     finally:
@@ -143,6 +141,7 @@ def _claim(ledger: CorpusLedger, models: Models, config: Config, part: Part) -> 
         "sampling": dataclasses.asdict(models.pack.sampling),
         "shard_items": config.corpus.shard_items,
         "layout": config.corpus.layout,
+        "keep_codes": config.corpus.keep_codes,
         "part": f"{part.index}/{part.count}",
     }
     known = ledger.facts().get("corpus")

@@ -114,8 +114,7 @@ def _finish(out: Path, merged: MergedLedger, parts: dict[Part, Path], kind: str,
     except OSError as error:
         raise EncodeError(f"can't put the parts' files into {out}: {error.strerror or error}") from error
     if kind == "corpus":
-        layout, licence = config.corpus.layout, config.corpus.licence
-        write_card(out, merged, pack_of(config), layout=layout, text_licence=licence)
+        write_card(out, merged, pack_of(config), config.corpus)
     else:
         source, _ = merged.open_source("table", "")
         write_manifests(out, merged.manifest_rows(source))

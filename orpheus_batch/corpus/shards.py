@@ -20,6 +20,37 @@ MANIFEST_FOLDER = "manifest"
 SHARD_FOLDER = "shards"
 AUDIO_FOLDER = "audio"
 
+COLUMNS = {
+    "id": "string",
+    "file": "string",
+    "shard": "string",
+    "text": "string",
+    "normalized_text": "string",
+    "voice": "string",
+    "seed": "int64",
+    "temperature": "float64",
+    "duration_s": "float64",
+    "num_tokens": "int32",
+    "sample_rate_hz": "int32",
+    "loudness_db": "float64",
+    "score": "float64",
+    "word_error_rate": "float64",
+    "heard": "string",
+    "recogniser": "string",
+    "attempts": "int32",
+    "quality_flags": "list",
+    "split": "string",
+    "source": "string",
+    "source_id": "string",
+    "model": "string",
+    "model_sha256": "string",
+    "codec_sha256": "string",
+    "licence": "string",
+    "text_licence": "string",
+    "synthetic": "bool",
+}
+"""of the manifest, with the names of their types in Arrow ("list": of strings); "file" and "shard" are not in JSON"""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
@@ -121,44 +152,21 @@ def _write_manifest(out: Path, name: str, samples: Sequence[Sample], place: str)
         }
         for sample in samples
     ]
-    types = {
-        "id": pyarrow.string(),
-        "file": pyarrow.string(),
-        "shard": pyarrow.string(),
-        "text": pyarrow.string(),
-        "normalized_text": pyarrow.string(),
-        "voice": pyarrow.string(),
-        "seed": pyarrow.int64(),
-        "temperature": pyarrow.float64(),
-        "duration_s": pyarrow.float64(),
-        "num_tokens": pyarrow.int32(),
-        "sample_rate_hz": pyarrow.int32(),
-        "loudness_db": pyarrow.float64(),
-        "score": pyarrow.float64(),
-        "word_error_rate": pyarrow.float64(),
-        "heard": pyarrow.string(),
-        "recogniser": pyarrow.string(),
-        "attempts": pyarrow.int32(),
-        "quality_flags": pyarrow.list_(pyarrow.string()),
-        "split": pyarrow.string(),
-        "source": pyarrow.string(),
-        "source_id": pyarrow.string(),
-        "model": pyarrow.string(),
-        "model_sha256": pyarrow.string(),
-        "codec_sha256": pyarrow.string(),
-        "licence": pyarrow.string(),
-        "text_licence": pyarrow.string(),
-        "synthetic": pyarrow.bool_(),
-    }
     table = pyarrow.Table.from_pylist(
-        [{column: row.get(column) for column in types} for row in rows],
-        schema=pyarrow.schema(list(types.items())),
+        [{column: row.get(column) for column in COLUMNS} for row in rows],
+        schema=pyarrow.schema([(column, _arrow_type(name)) for column, name in COLUMNS.items()]),
     )
     path = out / MANIFEST_FOLDER / f"{name}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.part")
     pyarrow.parquet.write_table(table, draft, compression="zstd")
     return _put(draft, path)
+
+
+def _arrow_type(name: str) -> Any:
+    import pyarrow
+
+    return pyarrow.list_(pyarrow.string()) if name == "list" else pyarrow.type_for_alias(name)
 
 
 def _put(draft: Path, path: Path) -> SealedFile:
@@ -193,6 +201,7 @@ def facts_without_nothing(facts: dict[str, Any]) -> dict[str, Any]:
 
 __all__ = [
     "AUDIO_FOLDER",
+    "COLUMNS",
     "MANIFEST_FOLDER",
     "SHARD_FOLDER",
     "Sample",
