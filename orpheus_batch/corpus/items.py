@@ -30,6 +30,7 @@ ITEM_VERSION = 2
 """part of every row's digest: raised when the same row would be planned differently"""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_OURS = re.compile(r"(ledger|manifest)\.", re.IGNORECASE)
 _BACKWARDS = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
 
@@ -223,6 +224,9 @@ def check_path(name: str, what: str) -> None:
             raise BadRow(f"the {what} '{name[:60]}' would lead out of the output folder, or nowhere")
         if part.startswith(".") or part != part.strip():
             raise BadRow(f"the {what} '{name[:60]}' has a part that begins with a dot or with blanks around it")
+    for folder in name.split("/")[:-1]:
+        if PurePosixPath(folder).suffix.lower().removeprefix(".") in FORMATS or _OURS.match(folder):
+            raise BadRow(f"the {what} '{name[:60]}' has a folder called as a file may be: {folder}")
     if len(name.encode()) > MAX_NAME_BYTES:
         raise BadRow(f"the {what} is longer than {MAX_NAME_BYTES} bytes")
 

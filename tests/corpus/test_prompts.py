@@ -219,6 +219,11 @@ BAD = {
     "nothing to say": ("y,***,,,,,", "nothing in the text can be spoken"),
     "too many cells": ("x,Hello there,one,,,,w,how,are,you", "cells and 7 columns"),
     "broken quote": ('x,"Hello" there.,,,,,', "expected after"),
+    "file as a folder": ("x,Hello there.,,,,,a.WAV/x", "has a folder called as a file may be: a.WAV"),
+    "manifest as a folder": (
+        "Manifest.csv/x,Hello there.,,,,,",
+        "has a folder called as a file may be: Manifest.csv",
+    ),
     "control character": ("x\x07,Hello there.,,,,,", "control characters"),
 }
 
