@@ -123,10 +123,6 @@ def random_weights(_folder, config: LlamaConfig, layout: TokenLayout, device, dt
     return LlamaWeights(embedding, layers, ones, tuple(Linear(part) for part in rows))
 
 
-<<<<<<< HEAD
-def ceilings(device: torch.device) -> tuple[float, float, float]:
-    """Return bytes a second of a copy (read and written), and operations a second of bf16 and float8 products."""
-=======
 @dataclass(frozen=True)
 class Ceilings:
     """What the device does at most, measured on the spot."""
@@ -141,16 +137,10 @@ class Ceilings:
 
 def ceilings(device: torch.device) -> Ceilings:
     """Measure the ceilings."""
->>>>>>> e109ec2 (One GPU session of 25 minutes: float8, the peer, whole books, and a picture of throughput)
     size = 2**32 if device.type == "cuda" else 2**26
     side = 8192 if device.type == "cuda" else 256
     source, target = (torch.empty(size, dtype=torch.uint8, device=device) for _ in range(2))
     left, right = (torch.randn(side, side, device=device, dtype=torch.bfloat16) for _ in range(2))
-    rows, weight = (x.to(torch.float8_e4m3fn) for x in (left, right))
-    one = torch.ones((), device=device)
-
-    def float8() -> None:
-        torch._scaled_mm(rows, weight.t(), one, one, out_dtype=torch.bfloat16, use_fast_accum=True)
 
     def best(work) -> float:
         times = []
@@ -163,13 +153,6 @@ def ceilings(device: torch.device) -> Ceilings:
             times.append((time.perf_counter() - began) / 4)
         return min(times)
 
-<<<<<<< HEAD
-    operations = 2 * side**3
-    return (
-        2 * size / best(lambda: target.copy_(source)),
-        operations / best(lambda: left @ right),
-        operations / best(float8) if device.type == "cuda" else 1.0,
-=======
     float8_rate = None
     if device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 9):
         one = torch.ones((), device=device)
@@ -179,7 +162,6 @@ def ceilings(device: torch.device) -> Ceilings:
         )
     return Ceilings(
         2 * size / best(lambda: target.copy_(source)), 2 * side**3 / best(lambda: left @ right), float8_rate
->>>>>>> e109ec2 (One GPU session of 25 minutes: float8, the peer, whole books, and a picture of throughput)
     )
 
 
@@ -189,26 +171,10 @@ def wait(device: torch.device) -> None:
 
 
 def floor_s(
-<<<<<<< HEAD
-    config: LlamaConfig,
-    made: list,
-    num_frames: float,
-    weight_bytes: int,
-    kv_bytes: int,
-    bandwidth: float,
-    rate: float,
-) -> float:
-    """Return the seconds that arithmetic (or weights) and keys and values take at the measured ceilings.
-
-    ``rate`` is that of the layers' products; attention's and the head's few are counted at it, too.
-    """
-    matrices = config.num_parameters - config.vocab_size * config.hidden_size
-=======
     config: LlamaConfig, made: list, num_frames: float, kv_bytes: int, weights: str, top: Ceilings
 ) -> float:
     """Return the seconds that arithmetic (or weights) and keys and values take at the measured ceilings."""
     layers = config.num_parameters - config.vocab_size * config.hidden_size
->>>>>>> e109ec2 (One GPU session of 25 minutes: float8, the peer, whole books, and a picture of throughput)
     head = LAYOUT.codebook_size * config.hidden_size
     num_tokens = sum(frames_of(length) for _, length in made)
     num_prompt = sum(len(prompt) - 1 for prompt, _ in made)
@@ -217,18 +183,11 @@ def floor_s(
         for prompt, length in made
     )
     steps = num_frames * TOKENS_PER_FRAME
-<<<<<<< HEAD
-    arithmetic = 2 * (num_tokens * (matrices + head) + num_prompt * matrices) / rate
-    weights = steps * (matrices * weight_bytes + head * 2) / bandwidth
-    attention = 4 * contexts * config.num_layers * config.num_heads * config.head_dim / rate
-    return max(arithmetic, weights) + attention + contexts * kv_bytes / bandwidth
-=======
     layer_rate, layer_bytes = (top.float8_rate or top.rate, 1) if weights == "float8" else (top.rate, 2)
     arithmetic = 2 * (num_tokens + num_prompt) * layers / layer_rate + 2 * num_tokens * head / top.rate
     reading = steps * (layer_bytes * layers + 2 * head) / top.bandwidth
     attention = 4 * contexts * config.num_layers * config.num_heads * config.head_dim / top.rate
     return max(arithmetic, reading) + attention + contexts * kv_bytes / top.bandwidth
->>>>>>> e109ec2 (One GPU session of 25 minutes: float8, the peer, whole books, and a picture of throughput)
 
 
 def frames_of(length: int) -> int:
@@ -264,13 +223,7 @@ def make_engine(
         )
 
 
-<<<<<<< HEAD
-def measure(
-    args, folder: Path, batch_size: int, kv: str, bandwidth: float, bf16_rate: float, float8_rate: float
-) -> dict:
-=======
 def measure(args, folder: Path, batch_size: int, kv: str, top: Ceilings) -> dict:
->>>>>>> e109ec2 (One GPU session of 25 minutes: float8, the peer, whole books, and a picture of throughput)
     began = time.perf_counter()
     engine = make_engine(
         folder,
@@ -305,21 +258,12 @@ def measure(args, folder: Path, batch_size: int, kv: str, top: Ceilings) -> dict
         warmed.num_generated_tokens / TOKENS_PER_FRAME / max(warmed.mean_batch_size, 1)
     )
     token_bytes = engine._config.kv_bytes_per_token(engine._kv_dtype)
-<<<<<<< HEAD
-    weight_bytes, rate = (1, float8_rate) if args.weights == "float8" else (2, bf16_rate)
-    floor = floor_s(engine._config, made, num_frames, weight_bytes, token_bytes, bandwidth, rate)
-=======
     floor = floor_s(engine._config, made, num_frames, token_bytes, args.weights, top)
->>>>>>> e109ec2 (One GPU session of 25 minutes: float8, the peer, whole books, and a picture of throughput)
     memory = torch.cuda.max_memory_allocated() / 1e9 if device.type == "cuda" else 0.0
     row = {
         "batch_size": sum(engine._lanes.lane_sizes),
         "kv": kv,
-<<<<<<< HEAD
-        "weights": "float8, unproven on Orpheus's own" if args.weights == "float8" else "bfloat16",
-=======
         "weights": args.weights,
->>>>>>> e109ec2 (One GPU session of 25 minutes: float8, the peer, whole books, and a picture of throughput)
         "num_tokens": num_tokens,
         "wall_s": round(wall_s, 2),
         "tokens_per_s": round(num_tokens / wall_s),
@@ -344,32 +288,20 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--batch-sizes", default="1024", help="comma-separated")
     parser.add_argument("--kv", default="auto", help="auto, float8 or both, comma-separated")
-<<<<<<< HEAD
-    parser.add_argument("--weights", default="auto", help="auto or float8")
-=======
     parser.add_argument("--weights", choices=("bfloat16", "float8"), default="bfloat16")
->>>>>>> e109ec2 (One GPU session of 25 minutes: float8, the peer, whole books, and a picture of throughput)
     parser.add_argument("--requests", type=int, default=4096)
     parser.add_argument("--tokens-per-block", type=int, default=32)
     parser.add_argument("--tiny", action="store_true", help="a small model and four short sentences")
     args = parser.parse_args()
     if args.tiny:
         args.requests, args.batch_sizes = 4, "2"
-<<<<<<< HEAD
-    bandwidth, rate, float8_rate = ceilings(torch.device(args.device))
-=======
     top = ceilings(torch.device(args.device))
->>>>>>> e109ec2 (One GPU session of 25 minutes: float8, the peer, whole books, and a picture of throughput)
     rows = []
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         for kv in args.kv.split(","):
             for batch_size in (int(size) for size in args.batch_sizes.split(",")):
-<<<<<<< HEAD
-                rows.append(measure(args, folder, batch_size, kv, bandwidth, rate, float8_rate))
-=======
                 rows.append(measure(args, folder, batch_size, kv, top))
->>>>>>> e109ec2 (One GPU session of 25 minutes: float8, the peer, whole books, and a picture of throughput)
                 print(json.dumps(rows[-1]), flush=True)
     print(
         json.dumps(
@@ -380,15 +312,9 @@ def main() -> None:
                 "is_tiny": args.tiny,
                 "weights": "random",
                 "lengths": "forced; no checks, no retakes",
-<<<<<<< HEAD
-                "copy_tb_per_s": round(bandwidth / 1e12, 3),
-                "bf16_tflop_per_s": round(rate / 1e12, 1),
-                "float8_tflop_per_s": round(float8_rate / 1e12, 1),
-=======
                 "copy_tb_per_s": round(top.bandwidth / 1e12, 3),
                 "bf16_tflop_per_s": round(top.rate / 1e12, 1),
                 "float8_tflop_per_s": top.float8_rate and round(top.float8_rate / 1e12, 1),
->>>>>>> e109ec2 (One GPU session of 25 minutes: float8, the peer, whole books, and a picture of throughput)
                 "rows": rows,
             }
         )
