@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Sequence
+from typing import BinaryIO
 
 from orpheus_batch.errors import EncodeError
 
@@ -17,6 +18,10 @@ logger = logging.getLogger(__name__)
 
 BITEXACT_ARGS = ("-fflags", "+bitexact", "-flags", "+bitexact")
 """Output options: no encoder version, date or random id in the file."""
+
+FRAME_SAMPLES = 1 << 15
+"""For the filter `asetnsamples`, first in a chain: ffmpeg hands frames from thread to thread, and small ones (an
+MP3's have 1,152 samples) cost more on the way than in work."""
 
 _PROBE_TIMEOUT_S = 60
 _MAX_ERROR_CHARS = 2000
@@ -87,12 +92,15 @@ def ffmpeg_command(args: Sequence[str | os.PathLike[str]]) -> list[str]:
     return [find_ffmpeg(), "-hide_banner", "-nostdin", "-loglevel", "error", *map(os.fspath, args)]
 
 
-def run_ffmpeg(args: Sequence[str | os.PathLike[str]], *, stdin: bytes = b"", what: str) -> bytes:
+def run_ffmpeg(
+    args: Sequence[str | os.PathLike[str]], *, stdin: bytes = b"", stdout: BinaryIO | None = None, what: str
+) -> bytes:
     """Run ffmpeg to its end and return what it wrote to standard output.
 
     Args:
         args: Inputs and outputs; ``pipe:0`` and ``pipe:1`` are the pipes.
         stdin: Given to its standard input.
+        stdout: A file that standard output goes to instead, from where the file stands; nothing is returned.
         what: For the error: "encoding FILE", …
 
     Raises:
@@ -100,12 +108,14 @@ def run_ffmpeg(args: Sequence[str | os.PathLike[str]], *, stdin: bytes = b"", wh
     """
     command = ffmpeg_command(args)
     try:
-        done = subprocess.run(command, input=stdin, capture_output=True, check=False)
+        done = subprocess.run(
+            command, input=stdin, stdout=stdout or subprocess.PIPE, stderr=subprocess.PIPE, check=False
+        )
     except OSError as error:
         raise EncodeError(f"{what}: can't start {command[0]}: {error}") from error
     if done.returncode:
         raise EncodeError(f"{what}: {failure(done.returncode, done.stderr)}")
-    return done.stdout
+    return done.stdout or b""
 
 
 def failure(returncode: int, stderr: bytes) -> str:

@@ -42,6 +42,8 @@ class StitchedChapter:
     num_samples: int
     cues: tuple[Cue, ...]
     """one a piece, in order; of no samples where there was no speech"""
+    margins: tuple[tuple[int, int], ...]
+    """of each cue's samples, how many lie before the first sound and after the last"""
 
 
 def stitch_chapter(pieces: Iterable[StitchPiece], sink: BinaryIO, *, lead_in_s: float) -> StitchedChapter:
@@ -55,7 +57,7 @@ def stitch_chapter(pieces: Iterable[StitchPiece], sink: BinaryIO, *, lead_in_s: 
     Returns:
         Its length, and where each segment is.
     """
-    cues = []
+    cues, margins = [], []
     position = 0
     pause = seconds_to_samples(lead_in_s)
     for piece in pieces:
@@ -64,17 +66,19 @@ def stitch_chapter(pieces: Iterable[StitchPiece], sink: BinaryIO, *, lead_in_s: 
         if bounds is None:
             position += _write_silence(sink, pause)
             cues.append(Cue(piece.segment_id, piece.segment_index, position, 0))
+            margins.append((0, 0))
             pause = 0
         else:
             position += _write_silence(sink, pause - bounds.head_samples)
             kept = _faded(piece.samples[bounds.start : bounds.end])
             sink.write(kept.tobytes())
             cues.append(Cue(piece.segment_id, piece.segment_index, position, len(kept)))
+            margins.append((bounds.head_samples, bounds.tail_samples))
             position += len(kept)
             tail = bounds.tail_samples
         pause = max(0, seconds_to_samples(piece.pause_after_s) - tail)
     position += _write_silence(sink, pause)
-    return StitchedChapter(position, tuple(cues))
+    return StitchedChapter(position, tuple(cues), tuple(margins))
 
 
 def _faded(samples: np.ndarray) -> np.ndarray:

@@ -7,8 +7,8 @@ decided here.
 import dataclasses
 from pathlib import Path
 
-from orpheus_batch.config import Config
-from orpheus_batch.errors import DeliveryError
+from orpheus_batch.config import Config, TextConfig
+from orpheus_batch.errors import DeliveryError, LedgerError
 from orpheus_batch.fingerprint import sha256_file
 from orpheus_batch.ledger.store import Ledger
 from orpheus_batch.pipeline.books import book_folders
@@ -37,9 +37,9 @@ def render_credits(
     """
     if config.text.cast is not None:  # they are the narrator's
         config = dataclasses.replace(config, voice=config.voice or pack_of(config).default_voice)
-    folders: dict[str, Path] = {}
+    sources: dict[str, Path] = {}
     for name, text in texts.items():
-        source = book_folder / CREDITS_FOLDER / f"{name}.txt"
+        source = sources[name] = book_folder / CREDITS_FOLDER / f"{name}.txt"
         try:
             source.parent.mkdir(parents=True, exist_ok=True)
             content = "\n".join(f"{line}\n" for line in text.split("\n"))
@@ -47,40 +47,44 @@ def render_credits(
                 source.write_text(content, encoding="utf-8")
         except OSError as error:
             raise DeliveryError(f"can't write the credits {source}: {error.strerror or error}") from error
-        found = _finished(source, config)
-        if found is None:
-            spoken = dataclasses.replace(
-                config,
-                text=dataclasses.replace(
-                    config.text,
-                    title=name,
-                    author=None,
-                    encoding="utf-8",
-                    chapter_pattern=None,
-                    cast=None,
-                    script=None,
-                ),
-            )
-            report = render_books([source], source.parent, spoken, factories=factories, progress=progress)
-            if report.books[0].error:
-                raise DeliveryError(f"the {name.lower()} can't be spoken: {report.books[0].error}")
-            found = Path(report.books[0].folder)
-        folders[name] = found
-    return folders
+    folders = {name: _finished(source, config) for name, source in sources.items()}
+    new = [name for name, folder in folders.items() if folder is None]
+    if new:
+        # How a book is read says nothing of these; how its words are said does.
+        text = TextConfig(
+            encoding="utf-8",
+            lexicon=config.text.lexicon,
+            min_chars=config.text.min_chars,
+            max_chars=config.text.max_chars,
+        )
+        report = render_books(
+            [sources[name] for name in new],
+            book_folder / CREDITS_FOLDER,
+            dataclasses.replace(config, text=text),
+            factories=factories,
+            progress=progress,
+        )
+        for name, book in zip(new, report.books, strict=True):
+            if book.error:
+                raise DeliveryError(f"the {name.lower()} can't be spoken: {book.error}")
+            folders[name] = Path(book.folder)
+    return {name: folder for name, folder in folders.items() if folder is not None}
 
 
 def _finished(source: Path, config: Config) -> Path | None:
     """Return the folder in which this very text was spoken by this voice, None where it was not."""
     wanted = config.to_dict()
     for folder in book_folders(source.parent):
-        with Ledger.open(folder, read_only=True) as ledger:
-            recorded, facts = ledger.facts().get("config", {}), ledger.facts().get("book")
-            if (
-                facts is not None
-                and facts["source_path"] == str(source.resolve())
-                and facts["source_sha256"] == sha256_file(source)
-                and not ledger.summary().num_pending
-                and all(recorded[key] == wanted[key] for key in ("voice", "seed", "model", "sampling"))
-            ):
-                return folder
+        try:
+            with Ledger.open(folder, read_only=True) as ledger:
+                recorded, facts = ledger.facts().get("config", {}), ledger.facts().get("book")
+                if (
+                    facts is not None
+                    and facts["source_sha256"] == sha256_file(source)
+                    and not ledger.summary().num_pending
+                    and all(recorded[key] == wanted[key] for key in ("voice", "seed", "model", "sampling"))
+                ):
+                    return folder
+        except LedgerError:  # of an older release, or damaged: rendering mends it, or says why not
+            continue
     return None

@@ -136,13 +136,17 @@ class Models:
     def __init__(self, pack: ModelPack, config: Config, factories: Factories, progress: Progress):
         self.pack = pack
         self.config = config
-        self.device = resolve_device(config.engine.device)
         self.load_s = 0.0
         self._factories = factories
         self._progress = progress
         self._engine: Engine | None = None
         self._codec: Codec | None = None
         self._recogniser: Recogniser | None = None
+
+    @functools.cached_property
+    def device(self) -> str:
+        """Where the models run; imports torch the first time, which a run without models never needs."""
+        return resolve_device(self.config.engine.device)
 
     @functools.cached_property
     def model_fingerprint(self) -> str:

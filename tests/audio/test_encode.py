@@ -268,7 +268,7 @@ def test_parts_never_exceed_the_limit_and_lose_nothing():
             Cue(str(i), i, int(s), int(n)) for i, (s, n) in enumerate(zip(starts, lengths, strict=True))
         )
         limit, lead_in = int(random.integers(200, 6000)), int(random.integers(0, 100))
-        parts = split_parts(StitchedChapter(total, cues), limit, lead_in)
+        parts = split_parts(StitchedChapter(total, cues, ()), limit, lead_in)
         assert [c.segment_id for c in cues] == [c.segment_id for part in parts for c in part.cues]
         assert (0, total) == (parts[0].start, parts[-1].stop)
         assert all(a.stop == b.start for a, b in itertools.pairwise(parts))

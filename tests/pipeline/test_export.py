@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "audio" / "delivery"))
 from delivery_helpers import ebur128, ffmpeg, ffprobe, quiet_stretches, rms_of_stretch, volumedetect
 
 import orpheus_batch.pipeline.export as export_module
+import orpheus_batch.pipeline.spoken as spoken_module
 from orpheus_batch.audio.delivery.presets import PRESETS
 from orpheus_batch.cli import cli
 from orpheus_batch.errors import EncodeError, LedgerError
@@ -228,7 +229,7 @@ def test_unfinished_and_silent_books_are_refused(line, tmp_path):
         for piece in pieces:
             ledger.mark_failed(piece.segment.segment_id, "can't be said")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(export_module, "ChapterPiece", lambda i, n, attempt, pause: _silent(i, n, pause))
+        patch.setattr(spoken_module, "ChapterPiece", lambda i, n, attempt, pause: _silent(i, n, pause))
         (book,) = export_books(copy.out, PRESETS["archive"], factories=copy.factories)
     assert "holds no speech" in book.error
     with pytest.raises(LedgerError, match="nothing was rendered"):

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from orpheus_batch.audio.delivery.mpeg import mp3_bit_rates
-from orpheus_batch.audio.ffmpeg import failure, ffmpeg_command
+from orpheus_batch.audio.ffmpeg import FRAME_SAMPLES, failure, ffmpeg_command
 from orpheus_batch.errors import DeliveryError
 from orpheus_batch.units import amplitude_to_db
 
@@ -179,9 +179,11 @@ def _tags(ffmetadata: str) -> dict[str, str]:
 
 def _decode(file: Path, meter: "_Meter") -> tuple[float, float]:
     """Give all samples to the meter; return integrated loudness and true peak."""
-    graph = "[0:a:0]asplit[a][b];[b]ebur128=peak=true:framelog=quiet[c]"
+    graph = (
+        f"[0:a:0]asetnsamples={FRAME_SAMPLES}:p=0,asplit[a][b];[b]ebur128=peak=true:framelog=quiet,anullsink"
+    )
     command = ffmpeg_command(["-nostats", "-i", f"file:{file}", "-filter_complex", graph])
-    command += ["-map", "[a]", "-f", "f32le", "pipe:1", "-map", "[c]", "-f", "null", "-"]
+    command += ["-map", "[a]", "-f", "f32le", "pipe:1"]
     command[command.index("-loglevel") + 1] = "info"
     try:
         with (

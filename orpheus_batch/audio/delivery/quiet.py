@@ -38,8 +38,7 @@ def pause_gains_db(samples: np.ndarray, level_db: float) -> np.ndarray:
         return levels_db
     gains = np.zeros(len(levels_db))
     quiet = levels_db < speech_db - _BELOW_SPEECH_DB
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], quiet.astype(np.int8), [0]])))
-    for start, stop in zip(edges[::2], edges[1::2], strict=True):
+    for start, stop in _runs(quiet):
         if stop - start < _MIN_HOPS:
             continue
         inside = slice(start + _EDGE_HOPS, stop - _EDGE_HOPS)
@@ -56,19 +55,30 @@ def quieted(samples: np.ndarray, gains_db: np.ndarray, start: int, stop: int) ->
     Returns:
         int16 [stop - start]; where nothing is turned down, the very samples.
     """
-    kept = np.asarray(samples[start:stop])
-    first, last = start // _HOP, -(-stop // _HOP)
-    if not len(gains_db) or not gains_db[max(0, first - 1) : last + 1].any():
-        return kept
-    hops = (np.arange(start, stop) + 0.5) / _HOP - 0.5
-    gain_db = np.interp(hops, np.arange(len(gains_db)), gains_db)
-    return np.rint(kept * 10.0 ** (gain_db / 20.0)).astype("<i2")
+    out = np.array(samples[start:stop])
+    first = max(0, start // _HOP - 1)
+    is_lowered = np.pad(gains_db[first : -(-stop // _HOP) + 1] != 0.0, 1)
+    # A hop's gain is that of its middle, so it is heard in half of the hop on either side too.
+    is_touched = is_lowered[1:-1] | is_lowered[:-2] | is_lowered[2:]
+    for low, high in _runs(is_touched):
+        begin, end = max(start, (first + low) * _HOP), min(stop, (first + high) * _HOP)
+        hops = (np.arange(begin, end) + 0.5) / _HOP - 0.5
+        gain_db = np.interp(hops, np.arange(len(gains_db)), gains_db)
+        inside = slice(begin - start, end - start)
+        out[inside] = np.rint(out[inside] * 10.0 ** (gain_db / 20.0))
+    return out
 
 
 def stretches(num_samples: int, size: int) -> Iterator[tuple[int, int]]:
     """Yield (start, stop) that tile so many samples."""
     for start in range(0, num_samples, size):
         yield start, min(start + size, num_samples)
+
+
+def _runs(flags: np.ndarray) -> list[tuple[int, int]]:
+    """Return (start, stop) of each stretch of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]]))).tolist()
+    return list(zip(edges[::2], edges[1::2], strict=True))
 
 
 def _levels(samples: np.ndarray) -> tuple[np.ndarray, float]:
