@@ -86,8 +86,8 @@ def corpus(
     """
     from orpheus_batch.corpus.corpus import make_corpus
     from orpheus_batch.corpus.nights import make_night
-    from orpheus_batch.corpus.parts import parse_part
     from orpheus_batch.corpus.rows import table_format
+    from orpheus_batch.pipeline.parts import parse_part
 
     night = make_night(until, budget, hours)
     flags["corpus__voices"] = ",".join(voices) or None

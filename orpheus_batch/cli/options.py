@@ -125,6 +125,12 @@ script_option = click.option(
 )
 
 engine_options = compose(
+    click.option(
+        "--engine",
+        "engine__name",
+        type=click.Choice(["auto", "torch", "trtllm"]),
+        help="Embedded PyTorch or TensorRT-LLM.  [default: auto, TensorRT-LLM where it is installed and has a GPU]",
+    ),
     click.option("--device", "engine__device", metavar="NAME", help="cpu, cuda, cuda:1.  [default: auto]"),
     click.option(
         "--batch-size",
@@ -172,7 +178,8 @@ asr_options = compose(
 shard_option = click.option(
     "--shard",
     metavar="i/N",
-    help="Do the share i (from 0) of N independent processes, in a folder of its own; then `merge`.",
+    help="Do the share i (from 0) of N independent processes: every Nth book, or, of rows and sentences, every Nth "
+    "window in a folder of its own; then `merge`.",
 )
 
 table_options = compose(

@@ -69,9 +69,9 @@ def prompts(
 
     Exit code 3: finished, but some rows were bad or did not pass the checks; they are listed.
     """
-    from orpheus_batch.corpus.parts import parse_part
     from orpheus_batch.corpus.prompts import render_prompts
     from orpheus_batch.corpus.rows import table_format
+    from orpheus_batch.pipeline.parts import parse_part
 
     config = options.make_config(config_file, flags)
     table = table_format(mapping, table_encoding, delimiter)

@@ -40,26 +40,8 @@ if TYPE_CHECKING:
     help="Of the MP3s, constant.  [default: 96]",
 )
 @click.option("--seed", type=int, help="Another seed is another reading.  [default: 0]")
-@click.option(
-    "--engine",
-    "engine__name",
-    type=click.Choice(["auto", "torch", "trtllm"]),
-    help="Embedded PyTorch or TensorRT-LLM.  [default: auto, TensorRT-LLM where it is installed and has a GPU]",
-)
-@click.option("--device", "engine__device", metavar="NAME", help="cpu, cuda, cuda:1.  [default: auto]")
-@click.option(
-    "--batch-size",
-    "engine__max_batch_size",
-    type=int,
-    metavar="N",
-    help="Sequences that run together.  [default: what the device holds]",
-)
-@click.option(
-    "--deterministic/--no-deterministic",
-    "engine__deterministic",
-    default=None,
-    help="Fixed blocks, so that every byte can be repeated.  [default: on CPU]",
-)
+@options.engine_options
+@options.shard_option
 @options.ray_option
 @options.asr_options
 @click.option(
@@ -73,6 +55,7 @@ def render(
     books: tuple[Path, ...],
     out: Path,
     config_file: Path | None,
+    shard: str | None,
     deliver: str | None,
     as_json: bool,
     quiet: bool,
@@ -98,11 +81,12 @@ def render(
     from orpheus_batch.cli.export import exit_code, show_exports
     from orpheus_batch.pipeline import render_books
     from orpheus_batch.pipeline.export import deliver_books
+    from orpheus_batch.pipeline.parts import parse_part
 
     config = options.make_config(config_file, flags)
     preset = None if deliver is None else options.delivery_preset(deliver)
     with resumable() as check, options.progress(check, quiet=quiet) as progress:
-        report = render_books(books, out, config, progress=progress)
+        report = render_books(books, out, config, part=parse_part(shard), progress=progress)
         exports = [] if preset is None else deliver_books(report, preset, progress=progress)
     if as_json:
         tree = report.to_dict()
@@ -142,6 +126,8 @@ def show(report: "RunReport", *, quiet: bool = False) -> None:
     done = [book for book in report.books if not book.error]
     if done and not quiet:
         click.echo(summary(report))
+    elif not report.books and not quiet:
+        click.echo("no book falls to this share")
 
 
 def summary(report: "RunReport") -> str:

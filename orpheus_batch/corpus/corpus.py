@@ -15,13 +15,13 @@ from orpheus_batch.corpus.card import write_card
 from orpheus_batch.corpus.corpus_planner import CorpusPlanner
 from orpheus_batch.corpus.corpus_run import CorpusRun
 from orpheus_batch.corpus.nights import Night
-from orpheus_batch.corpus.parts import Part
 from orpheus_batch.corpus.prompts import drive
 from orpheus_batch.corpus.rows import TableFormat
 from orpheus_batch.corpus.sources import find_corpus_sources
 from orpheus_batch.errors import LedgerError
 from orpheus_batch.ledger.corpus import CorpusLedger
 from orpheus_batch.pipeline.models import Factories, Models, pack_of
+from orpheus_batch.pipeline.parts import Part
 from orpheus_batch.pipeline.progress import Progress
 from orpheus_batch.pipeline.report import EXIT_DONE, EXIT_ERROR
 from orpheus_batch.units import TOKENS_PER_SECOND

@@ -12,7 +12,6 @@ from pathlib import Path
 from orpheus_batch.config import Config
 from orpheus_batch.corpus.choose import Sieve, Voices, corpus_segment, corpus_wish, settings_of, text_key
 from orpheus_batch.corpus.items import BadRow, Item, Wish, Wisher, seed_of
-from orpheus_batch.corpus.parts import Part
 from orpheus_batch.corpus.planner import BATCH_ROWS, record_of, source_digest
 from orpheus_batch.corpus.rows import TableFormat
 from orpheus_batch.corpus.sources import Text, read_texts
@@ -20,6 +19,7 @@ from orpheus_batch.errors import InputError
 from orpheus_batch.ledger.corpus import CorpusLedger
 from orpheus_batch.pipeline.judge import batched
 from orpheus_batch.pipeline.models import Models
+from orpheus_batch.pipeline.parts import Part
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,6 @@ from typing import Any
 from orpheus_batch.config import Config
 from orpheus_batch.corpus.card import write_card
 from orpheus_batch.corpus.manifest import write_manifests
-from orpheus_batch.corpus.parts import Part, part_folders
 from orpheus_batch.corpus.shards import AUDIO_FOLDER, MANIFEST_FOLDER, SHARD_FOLDER
 from orpheus_batch.errors import EncodeError, InputError, LedgerError
 from orpheus_batch.ledger.items import ItemLedger
@@ -21,6 +20,7 @@ from orpheus_batch.ledger.merge import MergedLedger
 from orpheus_batch.ledger.store import LEDGER_NAME
 from orpheus_batch.pipeline.after import recorded_config
 from orpheus_batch.pipeline.models import pack_of
+from orpheus_batch.pipeline.parts import Part, part_folders
 
 _WORK_FOLDER = ".merging"
 

@@ -13,7 +13,6 @@ from orpheus_batch.corpus.audio_files import AudioFiles, AudioJob
 from orpheus_batch.corpus.item_run import ItemRun, settings_digest
 from orpheus_batch.corpus.items import FORMATS, Speaker, Wisher
 from orpheus_batch.corpus.manifest import write_manifests
-from orpheus_batch.corpus.parts import Part
 from orpheus_batch.corpus.planner import TablePlanner, source_digest
 from orpheus_batch.corpus.report import MAX_NAMED, PromptsReport
 from orpheus_batch.corpus.rows import TableFormat, read_rows
@@ -24,6 +23,7 @@ from orpheus_batch.ledger.items import ItemLedger
 from orpheus_batch.pipeline.books import check_disk
 from orpheus_batch.pipeline.generate import Queue, run_blocks
 from orpheus_batch.pipeline.models import Factories, Models, pack_of
+from orpheus_batch.pipeline.parts import Part
 from orpheus_batch.pipeline.progress import Progress
 from orpheus_batch.pipeline.segment_run import SegmentRun
 from orpheus_batch.units import TOKENS_PER_SECOND

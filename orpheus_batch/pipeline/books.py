@@ -188,6 +188,12 @@ def record_plan(
         logger.warning("%s: %s", source.name, note)
     folder = shelf.folder_of(book)
     with Ledger.open(folder) as ledger:
+        if shelf.is_taken(
+            ledger.facts(), book
+        ):  # by another process, for a book of the same title, in this instant
+            raise LedgerError(
+                f"{folder} was given to another book of this title by another process; run the same command again"
+            )
         plans = make_plan(book, pack, config, model["fingerprint"], ledger.overrides())
         diff = ledger.record_plan(book, plans, config.to_dict(), model)
         ledger.apply_max_attempts(config.quality.max_attempts)
@@ -268,6 +274,12 @@ class Shelf:
             self._by_path[owner["source_path"]] = folder
             if not Path(owner["source_path"]).exists():
                 self._moved[owner["source_sha256"]] = folder
+
+    def is_taken(self, facts: dict[str, Any], book: Book) -> bool:
+        """Return whether the ledger of the folder that was given to a book is, by its facts, another's meanwhile."""
+        if book.source_path in self._by_path or book.source_sha256 in self._moved:
+            return False
+        return facts.get("book", {}).get("source_path", book.source_path) != book.source_path
 
     def folder_of(self, book: Book) -> Path:
         """Return the book's folder; it may not exist yet.

@@ -27,6 +27,7 @@ from orpheus_batch.pipeline.casting import check_single
 from orpheus_batch.pipeline.encoders import Encoders, default_num_processes
 from orpheus_batch.pipeline.generate import Queue, run_blocks
 from orpheus_batch.pipeline.models import Factories, Models, is_pack_folder, pack_of
+from orpheus_batch.pipeline.parts import Part
 from orpheus_batch.pipeline.progress import Progress
 from orpheus_batch.pipeline.report import BookResult, RunReport
 from orpheus_batch.pipeline.segment_run import BOOK_ERRORS
@@ -39,6 +40,7 @@ def render_books(
     out: Path,
     config: Config,
     *,
+    part: Part | None = None,
     factories: Factories | None = None,
     progress: Progress | None = None,
 ) -> RunReport:
@@ -48,6 +50,7 @@ def render_books(
         paths: Text or Markdown files, or folders of them.
         out: Each book gets its own folder in it, with its ledger and its audio cache.
         config: The whole configuration.
+        part: Of independent processes, which share the books; None: this one does all.
         factories: How engine and codec are made; None: the real ones.
         progress: Hears of every step.
 
@@ -67,6 +70,7 @@ def render_books(
     if config.text.title is not None and len(sources) > 1:
         raise ConfigError(f"text.title is for a single book, and there are {len(sources)}")
     check_single(config, len(sources))
+    sources = (part or Part()).share(sources)
     check_audio_config(config.audio)
     find_ffmpeg()
     cover = read_cover(Path(config.audio.cover)) if config.audio.cover else None

@@ -1,4 +1,4 @@
-"""Independent processes that share the work, and one folder made of theirs."""
+"""Independent processes that share the work, and, of items, one folder made of theirs."""
 
 import pytest
 from corpus_helpers import corpus, shards, write_table
@@ -6,8 +6,10 @@ from line_helpers import Line
 from prompts_helpers import files, manifest, render
 
 from orpheus_batch.corpus.merge import merge_parts
-from orpheus_batch.corpus.parts import Part, parse_part
 from orpheus_batch.errors import ConfigError, InputError, LedgerError
+from orpheus_batch.pipeline import render_books
+from orpheus_batch.pipeline.books import Shelf, load_book
+from orpheus_batch.pipeline.parts import Part, parse_part
 
 ROWS = "id,text,seed\n" + "".join(
     f"r{i},{'***' if i == 17 else f'This is row number {i}.'},{3 if i in (2, 30) else ''}\n" for i in range(50)
@@ -77,6 +79,32 @@ def test_unfinished_part_is_finished_after_the_merge(line):
     report = merge_parts(line.out)
     assert report.counts["failed"] > 0
     assert 49 == render(line, path).num_done
+
+
+def test_books_are_dealt_out(line, tmp_path):
+    """Into one output folder, the same bytes as by one process; nothing is left to merge, or for a fourth."""
+    shelf = line.folder / "shelf"
+    shelf.mkdir()
+    for name in ("attic", "barn", "cellar"):
+        (shelf / f"{name}.md").write_text(line.book.read_text().replace("door", name), encoding="utf-8")
+    whole = Line(tmp_path / "whole")
+    render_books([shelf], whole.out, whole.config(), factories=whole.factories)
+    numbers = []
+    for index in range(4):
+        report = render_books([shelf], line.out, line.config(), part=Part(index, 4), factories=line.factories)
+        numbers.append(len(report.books))
+        assert 0 == report.exit_code
+    assert [1, 1, 1, 0] == numbers
+    assert whole.files() == line.files()
+
+
+def test_folder_that_another_process_took_in_the_same_instant(line):
+    """Two books of one title: the second does not write over the first one's plan."""
+    book = load_book(line.book, line.config())
+    shelf = Shelf(line.out)
+    assert not shelf.is_taken({}, book)
+    assert not shelf.is_taken({"book": {"source_path": book.source_path}}, book)
+    assert shelf.is_taken({"book": {"source_path": "/another/house.md"}}, book)
 
 
 def test_missing_part_is_named(line):

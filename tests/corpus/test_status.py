@@ -10,11 +10,11 @@ from prompts_helpers import TABLE, render, write
 
 from orpheus_batch.cli import cli
 from orpheus_batch.corpus.nights import make_night
-from orpheus_batch.corpus.parts import Part
 from orpheus_batch.corpus.status import output_status
 from orpheus_batch.errors import LedgerError
 from orpheus_batch.ledger.corpus import CorpusLedger
 from orpheus_batch.pipeline import render_books
+from orpheus_batch.pipeline.parts import Part
 
 
 @pytest.fixture

@@ -1,13 +1,18 @@
-"""Which share of the work is one independent process' own: every Nth window, so that blocks are the same as in one.
+"""Which share of the work is one independent process' own: every Nth book, or every Nth window of items.
 
-A part has a folder and a ledger of its own under the output folder; `orpheus_batch.corpus.merge` makes one of them.
+Books have folders of their own anyway. Of items, a part has a folder and a ledger of its own under the output folder,
+and blocks as one process would have; `orpheus_batch.corpus.merge` makes one folder of them.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from orpheus_batch.errors import ConfigError
+
+Item = TypeVar("Item")
 
 _FOLDER = re.compile(r"part-(\d+)-of-(\d+)")
 
@@ -23,6 +28,10 @@ class Part:
     def owns(self, window: int) -> bool:
         """Return whether a window is this part's."""
         return window % self.count == self.index
+
+    def share(self, items: Sequence[Item]) -> list[Item]:
+        """Return this part's items of a list that all parts have alike."""
+        return list(items[self.index :: self.count])
 
     def folder(self, out: Path) -> Path:
         """Return where the part's output goes; the output folder itself where there is one part."""
