@@ -34,7 +34,8 @@ MAX_NOUNS = 5
 """words of "the old man in the corner", before "in" """
 
 _WORD = re.compile(
-    r"(?:Mr|Mrs|Ms|Dr|St|Messrs|Prof|Capt|Col|Gen|Lt|Lieut|Sgt|Rev|Revd|Hon|Mme|Mlle|Insp|Supt|Gov|Sr|Jr|Esq)\.|[A-Z]\.(?=[\s\w])"
+    r"(?:Mr|Mrs|Ms|Dr|St|Messrs|Prof|Capt|Col|Gen|Lt|Lieut|Sgt|Rev|Revd|Hon|Mme|Mlle|Insp|Supt|Gov|Sr|Jr|Esq)\."
+    r"|[A-HJ-Z]\.(?=[\s\w])"
     r"|[^\W\d_]+(?:[’'\-–][^\W\d_]+)*|\d+|[^\w\s]"
 )
 
@@ -196,6 +197,23 @@ def names_in(text: str) -> list[Mention]:
     return found
 
 
+def described_in(text: str, gender: Gender) -> list[int]:
+    """Return where a text tells of somebody of a gender by a noun alone: "the old man", "a lady".
+
+    Returns:
+        Places of the words after the determiner, as `Roster.known_in` gives them.
+    """
+    matches = tokenize(text)
+    found = []
+    for i in range(len(matches) - 1):
+        if matches[i].group().lower() not in DETERMINERS:
+            continue
+        mention = _described([match.group() for match in matches[i : i + MAX_NOUNS + 4]], 0)
+        if mention is not None and mention[0].gender == gender:
+            found.append(matches[i + 1].start())
+    return found
+
+
 def _evident(
     mention: Mention, narration: str, matches: Sequence[re.Match[str]], first: int, end: int
 ) -> Mention:
@@ -325,7 +343,12 @@ def _first_subject(tokens: Sequence[str], start: int, verb: int) -> tuple[Mentio
     ]
     is_plain = lowered[start] in DETERMINERS or lowered[start] in PRONOUNS or tokens[start] == "I"
     found = _noun_phrase(lowered if is_plain else tokens, start)
-    if found is None or found[1] >= verb or not tokens[found[1]][0].islower():
+    if (
+        found is None
+        or found[1] >= verb
+        or not tokens[found[1]][0].islower()
+        or tokens[found[1]] in ("and", "or")
+    ):
         return None
     return found[0], start
 

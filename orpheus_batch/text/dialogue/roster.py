@@ -59,12 +59,13 @@ class Roster:
         bare: dict[tuple[str, ...], set[str]] = defaultdict(set)
         parts: dict[tuple[str, ...], set[str]] = defaultdict(set)
         titles: dict[str, set[str]] = defaultdict(set)
-        self._first_person = Speaker(FIRST_PERSON, "", is_known=True)
+        self.first_person = Speaker(FIRST_PERSON, "", is_known=True)
+        """whoever tells the story as "I" """
         for speaker, forms in characters:
             self._speakers[speaker.name] = speaker
             for form in forms:
                 if form == FIRST_PERSON:
-                    self._first_person = speaker
+                    self.first_person = speaker
                     continue
                 tokens = _folded(name_tokens(form))
                 if not tokens:
@@ -91,7 +92,7 @@ class Roster:
         None for other pronouns, for groups, and where two characters may be meant.
         """
         if mention.kind == "pronoun":
-            return self._first_person if mention.text == "I" else None
+            return self.first_person if mention.text == "I" else None
         tokens = _folded(mention.tokens)
         if mention.kind == "group" or not tokens:
             known = self._exact.get(tokens, set())

@@ -95,7 +95,7 @@ ADVERBS = words(
 )
 AUXILIARIES = words("had has have would did could must should might may was were is ’d 'd will can does used")
 NOT_LY = words(
-    "family lily elderly friendly lonely lovely ugly burly kindly sickly surly early homely ghastly portly jolly bully "
+    "family lily elderly friendly lonely lovely ugly burly sickly surly early homely ghastly portly jolly bully "
     "ally fly bodily silly holy curly woolly wily oily prickly cowardly saintly motherly fatherly stately comely belly "
     "butterfly firefly dragonfly gadfly"
 )

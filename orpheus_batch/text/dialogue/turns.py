@@ -11,13 +11,8 @@ from dataclasses import dataclass
 
 from orpheus_batch.data import Book, Boundary, Chapter, Sentence
 from orpheus_batch.text.cuts import cut_sentence
-from orpheus_batch.text.dialogue.attribution import (
-    NO_SPEECH,
-    Attribution,
-    attribute_chapter,
-    explicit_mentions,
-    narration_of,
-)
+from orpheus_batch.text.dialogue.attribution import attribute_chapter
+from orpheus_batch.text.dialogue.lines import NO_SPEECH, Attribution, explicit_mentions, narration_of
 from orpheus_batch.text.dialogue.mentions import Mention
 from orpheus_batch.text.dialogue.quotation import Quotation
 from orpheus_batch.text.dialogue.quotes import find_quotations, judge_style

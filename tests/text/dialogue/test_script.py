@@ -105,7 +105,7 @@ def test_without_a_cast_the_voice_decides(tmp_path, caplog):
 
 def test_anybody_whom_the_book_names_may_be_the_speaker(tmp_path):
     """One who is not in the cast but speaks elsewhere, with the voice of such."""
-    stage = Stage(tmp_path, TEXT + "\n“Is that so, then?” asked the old woman.\n")
+    stage = Stage(tmp_path, TEXT + "\nCHAPTER II\n\n“Is that so, then?” asked the old woman.\n")
     rows = _export(stage)
     rows[7] |= {"speaker": "old woman", "voice": ""}
     _write(stage, rows)
