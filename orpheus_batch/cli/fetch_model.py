@@ -39,6 +39,7 @@ def fetch_model(
     Orpheus falls under the Llama 3.2 licence and its repository asks for an agreement; the codec is MIT.
     """
     from orpheus_batch.fetch_model import fetch_model
+    from orpheus_batch.voices import load_pack
 
     say = (lambda line: None) if quiet else lambda line: click.echo(line, err=True)
     fetched = fetch_model(name, out.expanduser(), say, repo=repo, codec=codec)
@@ -46,7 +47,11 @@ def fetch_model(
         values = {"model_dir": str(fetched.model_dir), "codec_dir": str(fetched.codec_dir or "")}
         click.echo(json.dumps({**values, "pack": fetched.pack, "licence": fetched.licence}, indent=1))
         return
-    options_of_it = f"--model {fetched.pack or 'PACK'} --model-dir {fetched.model_dir}"
-    if fetched.codec_dir:
-        options_of_it += f" --codec-dir {fetched.codec_dir}"
-    click.echo(f"orpheus-batch render BOOK -o out {options_of_it}")
+    model = f"--model {fetched.model_dir}"
+    if not fetched.pack:
+        model = f"--model PACK --model-dir {fetched.model_dir}"
+    if fetched.codec_dir and (
+        not fetched.pack or load_pack(str(fetched.model_dir)).codec_dir != fetched.codec_dir
+    ):
+        model += f" --codec-dir {fetched.codec_dir}"
+    click.echo(f"orpheus-batch render BOOK -o out {model}")

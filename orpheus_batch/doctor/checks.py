@@ -61,7 +61,10 @@ def check_gpu(choice: EngineChoice, config: Config) -> Iterator[Finding]:
     if torch.cuda.is_available():
         yield Finding("CUDA", Status.OK, f"{built} sees {torch.cuda.device_count()} GPU")
     elif gpus:
-        remedy = "install a torch built for CUDA; in NVIDIA's image do not reinstall torch"
+        remedy = (
+            "install a torch built for CUDA (in NVIDIA's image do not reinstall it), or a newer driver: CUDA 13 wants "
+            "580 or later"
+        )
         yield Finding("CUDA", Status.WRONG, f"{built} sees no GPU though the driver does", remedy)
     else:
         yield Finding("CUDA", Status.WRONG if wanted else Status.NOTE, f"{built}, no GPU")

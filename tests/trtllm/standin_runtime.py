@@ -196,7 +196,7 @@ class _BaseLLM:
             environment={
                 n: v
                 for n, v in os.environ.items()
-                if n.startswith(("CUDA_", "TLLM", "SLURM", "OMPI", "PM", "RANK"))
+                if n.startswith(("CUDA_", "TLLM", "TRTLLM_NO", "SLURM", "OMPI", "PM", "RANK"))
             },
             pid=os.getpid(),
         )

@@ -1,5 +1,6 @@
 """`fetch-model` against a hub on this machine: what is fetched, what is checked, what is said when it is refused."""
 
+import functools
 import hashlib
 import json
 import threading
@@ -225,6 +226,19 @@ def test_a_shard_that_the_index_names_and_the_hub_lacks_is_said(hub, tmp_path):
     lost = hub.repos[MODELS["orpheus-3b"].repo].popitem()[0]
     with pytest.raises(InputError, match=f"not whole: its index names {lost}"):
         fetch(hub, tmp_path)
+
+
+def test_the_next_command_is_printed(hub, tmp_path, monkeypatch):
+    """Short where the folder says everything, and right for its language."""
+    here = functools.partial(fetch_model, endpoint=hub.endpoint)
+    monkeypatch.setattr("orpheus_batch.fetch_model.fetch_model", here)
+    hub.repos[MODELS["orpheus-3b-fr"].repo] = dict(MODEL)
+    done = CliRunner().invoke(cli, ["fetch-model", "orpheus-3b-fr", "-o", str(tmp_path), "-q"])
+    assert f"orpheus-batch render BOOK -o out --model {tmp_path / 'orpheus-3b-fr'}\n" == done.output
+    (tmp_path / "other").mkdir()
+    arguments = ["fetch-model", str(tmp_path / "orpheus-3b-fr"), "-o", str(tmp_path / "other"), "-q"]
+    done = CliRunner().invoke(cli, arguments)
+    assert done.output.endswith(f"/orpheus-3b-fr --codec-dir {tmp_path / 'other' / 'snac_24khz'}\n")
 
 
 def test_a_fetched_folder_names_its_pack_and_its_codec(hub, tmp_path):

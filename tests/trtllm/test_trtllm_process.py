@@ -53,6 +53,7 @@ def test_everything_the_library_is_told(standin, tiny, monkeypatch):
         "CUDA_VISIBLE_DEVICES": "0",
         "TLLM_WORKER_USE_SINGLE_PROCESS": "1",
         "TLLM_LOG_LEVEL": "WARNING",
+        "TRTLLM_NO_USAGE_STATS": "1",
     } == (loaded["environment"])
     assert arguments["skip_tokenizer_init"] is True
     assert ("TRTLLMSampler" if standin.version == "1.2.1" else None) == arguments.get("sampler_type")
