@@ -32,7 +32,7 @@ def main() -> None:
     """Measure the teacher and the codec on the same utterances."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("speech", type=Path, help="a folder that training/speak.py made")
-    parser.add_argument("codec", type=Path, help="config.json and model.safetensors, encoder included")
+    parser.add_argument("codec", type=Path, help="a folder of training/codec.py, its encoder included")
     parser.add_argument("--num", type=int, default=200, help="utterances, in the order of the index")
     args = parser.parse_args()
     from audio_data import load_speech

@@ -31,7 +31,7 @@ import torch
 import torch.nn.functional as F
 from audio_data import Speech, load_speech
 from codec_losses import Discriminators, MultiScaleMelLoss
-from codec_start import match_level, start_codebooks, start_weights, take_weights
+from codec_start import match_level, read_codec, start_codebooks, start_weights, take_weights
 from codec_step import Step, share
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -255,7 +255,7 @@ def train(rank: int, world: int, speech_dir: Path, out: Path, options: dict, por
     config = codec_config(options["encoder_dim"], options["decoder_dim"], options["codebook_size"])
     generator, critics = Generator(config), Discriminators()
     if options["start"] is not None:
-        take_weights(generator.snac, load_file(options["start"] / "model.safetensors"))
+        take_weights(generator.snac, read_codec(options["start"]))
         generator.quantised = True
         judged_before = options["start"] / "critics.safetensors"
         if judged_before.exists():

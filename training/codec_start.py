@@ -3,9 +3,18 @@
 `training/codec.py` trains what comes out of here; ``generator`` is always its `Generator`.
 """
 
+from pathlib import Path
+
 import torch
+from safetensors.torch import load_file
 from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
+
+
+def read_codec(folder: Path) -> dict[str, torch.Tensor]:
+    """Return a trained codec's weights by the `snac` package's names; the encoder may lie in a file of its own."""
+    files = [folder / "model.safetensors", folder / "encoder.safetensors"]
+    return {name: value for file in files if file.exists() for name, value in load_file(file).items()}
 
 
 @torch.no_grad()
@@ -58,21 +67,19 @@ def take_weights(snac: nn.Module, weights: dict[str, torch.Tensor]) -> None:
     if set(own) != set(weights):
         raise ValueError(f"the earlier codec has other tensors: {sorted(set(own) ^ set(weights))[:3]}")
     for name, module in snac.named_modules():
-        if is_parametrized(module, "weight"):
-            stored = f"{name}.parametrizations.weight.original"
-            direction, length = weights.pop(f"{stored}1").float(), weights.pop(f"{stored}0").float()
-            old = direction * (length / direction.flatten(1).norm(dim=1)[:, None, None])
-            new = module.weight.clone()
-            if new.shape != old.shape:
-                rows, columns = (0, 1) if isinstance(module, nn.Conv1d) else (1, 0)
-                into_old = new.narrow(rows, 0, old.shape[rows])
-                if into_old.shape[columns] > old.shape[columns]:
-                    kept = old.shape[columns]
-                    into_old.narrow(columns, kept, into_old.shape[columns] - kept).zero_()
-            set_weight(module, corner(new, old))
+        stored = [f"{name}.parametrizations.weight.original{i}" for i in (0, 1)]
+        if not is_parametrized(module, "weight") or own[stored[1]].shape == weights[stored[1]].shape:
+            continue
+        length, direction = (weights.pop(key).float() for key in stored)
+        old = direction * (length / direction.flatten(1).norm(dim=1)[:, None, None])
+        new = module.weight.clone()
+        rows, columns = (0, 1) if isinstance(module, nn.Conv1d) else (1, 0)
+        into_old = new.narrow(rows, 0, old.shape[rows])
+        kept = min(old.shape[columns], into_old.shape[columns])
+        into_old.narrow(columns, kept, into_old.shape[columns] - kept).zero_()
+        set_weight(module, corner(new, old))
     for name, old in weights.items():
-        if "parametrizations" not in name:
-            own[name].copy_(corner(own[name].clone(), old.float()))
+        own[name].copy_(corner(own[name].clone(), old.float()))
 
 
 def corner(new: torch.Tensor, old: torch.Tensor) -> torch.Tensor:

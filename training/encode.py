@@ -15,7 +15,7 @@ import click
 import numpy as np
 import torch
 from audio_data import load_speech
-from safetensors.torch import load_file
+from codec_start import read_codec
 
 SAMPLES_PER_FRAME = 2048
 
@@ -25,8 +25,7 @@ def load_codec(codec_dir: Path, device: torch.device) -> torch.nn.Module:
     from snac import SNAC
 
     model = SNAC(**json.loads((codec_dir / "config.json").read_text(encoding="utf-8")))
-    weights = load_file(codec_dir / "model.safetensors")
-    model.load_state_dict({name: value.float() for name, value in weights.items()})
+    model.load_state_dict({name: value.float() for name, value in read_codec(codec_dir).items()})
     return model.eval().to(device)
 
 

@@ -2,17 +2,23 @@
 
     python training/make_pack.py MODEL_DIR CODEC_DIR -o orpheus_batch/packs/builtin --model-card card.md
 
+    python training/make_pack.py orpheus_batch/packs/builtin CODEC_DIR -o orpheus_batch/packs/builtin
+
+The second puts another decoder into a pack, for the same codes.
+
 Matrices of the language model are stored as int8 with a scale a row (``--float16`` keeps them whole), the codec's
 decoder and quantiser as float16; the encoder stays out. The length model is fitted to the training codes.
 """
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import click
 import numpy as np
-from safetensors.torch import load_file
+import torch
+from safetensors.torch import load_file, save_file
 
 from orpheus_batch.data import Sampling
 from orpheus_batch.pack_writer import quantize_int8, write_pack
@@ -30,6 +36,30 @@ def fit_length(codes_dir: Path) -> tuple[float, float]:
     design = np.stack([1.0 / tokens, chars / tokens], axis=1)
     base, per_char = np.linalg.lstsq(design, np.ones(len(rows)), rcond=None)[0]
     return float(base), float(per_char)
+
+
+def without_encoder(codec: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return what decoding needs, float16."""
+    return {k: v.half().contiguous() for k, v in codec.items() if not k.startswith("encoder.")}
+
+
+def replace_decoder(pack_dir: Path, codec_dir: Path, out: Path) -> None:
+    """Copy a pack with the decoder of another codec, whose codes must mean the same."""
+    before = load_file(pack_dir / "codec" / "model.safetensors")
+    codec = without_encoder(load_file(codec_dir / "model.safetensors"))
+    books = [k for k in before if k.endswith("codebook.weight")]
+    if any(not torch.allclose(before[k].float(), codec[k].float(), atol=1e-3) for k in books):
+        raise click.ClickException(
+            f"{codec_dir} has other codes than {pack_dir}: it needs a language model of its own"
+        )
+    if out.resolve() != pack_dir.resolve():
+        shutil.copytree(pack_dir, out, dirs_exist_ok=True)
+    shutil.copyfile(codec_dir / "config.json", out / "codec" / "config.json")
+    save_file(codec, out / "codec" / "model.safetensors", metadata={"format": "pt"})
+    load_pack(str(out.resolve()))  # raises if it can't be read back
+    click.echo(
+        json.dumps({"pack": str(out), "codec_bytes": (out / "codec" / "model.safetensors").stat().st_size})
+    )
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -50,7 +80,10 @@ def fit_length(codes_dir: Path) -> tuple[float, float]:
 @click.option("--float16", is_flag=True, help="Do not quantise the language model.")
 @click.option("--model-card", type=click.Path(exists=True, dir_okay=False, path_type=Path), default=None)
 def main(model_dir: Path, codec_dir: Path, out: Path, codes: Path | None, model_card: Path | None, **o) -> None:
-    """Write the pack that MODEL_DIR and CODEC_DIR make."""
+    """Write the pack that MODEL_DIR and CODEC_DIR make; MODEL_DIR may be a pack, of which all but the codec is kept."""
+    if (model_dir / "pack.json").is_file():
+        replace_decoder(model_dir, codec_dir, out)
+        return
     layout = json.loads((model_dir / "layout.json").read_text(encoding="utf-8"))
     weights = load_file(model_dir / "model.safetensors")
     weights = {k: v.half() for k, v in weights.items()} if o["float16"] else quantize_int8(weights)
@@ -76,7 +109,7 @@ def main(model_dir: Path, codec_dir: Path, out: Path, codes: Path | None, model_
         "tags": [],
     }
     codec_config = json.loads((codec_dir / "config.json").read_text(encoding="utf-8"))
-    decoder = {k: v.half().contiguous() for k, v in codec.items() if not k.startswith("encoder.")}
+    decoder = without_encoder(codec)
     write_pack(out, pack, config, weights, codec_config, decoder)
     if model_card is not None:
         (out / "MODEL_CARD.md").write_text(model_card.read_text(encoding="utf-8"), encoding="utf-8")
