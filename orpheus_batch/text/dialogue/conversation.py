@@ -103,12 +103,15 @@ def _hear_names(scene: Scene, turns: Turns) -> None:
     known = {s.name: s for turn in turns for line in turn for s in line.speakers}
     if len(known) != 2 or not all(speaker.is_known for speaker in known.values()):
         return
-    for turn in turns:
+    for index, turn in enumerate(turns):
         called = [s for s in known.values() if any(addresses(line.spoken, s) for line in turn)]
         if len(called) != 1:
             continue
         caller = next(s for s in known.values() if s != called[0])
-        if all(_may_speak(scene, line, caller) for line in turn):
+        beside = {
+            _speaker_of(near) for near in (*turns[max(0, index - 1) : index], *turns[index + 1 : index + 2])
+        }
+        if caller not in beside and all(_may_speak(scene, line, caller) for line in turn):
             _give(turn, caller, f"calls {called[0].name} by name")
 
 

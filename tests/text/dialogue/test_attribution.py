@@ -170,6 +170,18 @@ def test_three_do_not_take_turns():
     assert [["-"], ["-"]] == spoken_by(*three, "“Oh.”", "“Ah.”")[-2:]
 
 
+def test_who_calls_the_other_by_name():
+    """Of two, it is the one who is not called; unless that one speaks just before or after."""
+    two = (
+        "“Why?” asked Alice.",
+        "“Why not?” said the Hatter.",
+        "“Because.”",
+        "“So.”",
+        "“Oh, Hatter, do be quiet.”",
+    )
+    assert ["Alice"] == spoken_by(*two)[-1]
+
+
 def test_nobody_calls_oneself_by_name():
     """“Thank you, Alice” is not Alice's, though it would be her turn."""
     assert ["-"] == spoken_by(
