@@ -304,7 +304,7 @@ def measure(args, scratch: Path) -> dict:
     load_s = time.perf_counter() - began
     config = make_config(args, model_dir, codec_dir)
     factories = Factories(
-        engine=lambda *_: engine, codec=lambda *_: codec, codec_fingerprint=lambda _: codec.fingerprint
+        engine=lambda *_: engine, codec=lambda *_: codec, codec_fingerprint=lambda *_: codec.fingerprint
     )
     milestones, children_s = Milestones(), child_seconds()
     own_s = time.process_time()

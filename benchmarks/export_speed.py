@@ -56,7 +56,7 @@ def main() -> None:
         num_segments = round(args.minutes * 60 / SEGMENT_S)
         make_book(folder / "book", speech, args.chapters, num_segments)
         options = ExportOptions(credits=False, retail_sample=False, num_processes=args.jobs)
-        factories = Factories(codec_fingerprint=lambda pack: CODEC)
+        factories = Factories(codec_fingerprint=lambda pack, config, device: CODEC)
         (export, wall_s, cpu_s) = timed(
             lambda: export_books(folder / "book", preset, options, factories=factories)[0]
         )

@@ -57,7 +57,8 @@ peer() { # name, options
 float8=(--weights float8 --kv float8)
 [[ -n $tiny ]] && float8=() # there is none on a CPU
 
-step kernels 200 "$python" -m pytest -q -p no:cacheprovider tests/engine/test_kernels.py -k cuda ||
+step kernels 200 "$python" -m pytest -q -p no:cacheprovider tests/engine/test_kernels.py tests/codec/test_fused.py \
+    tests/codec/test_codec_precision.py -k cuda ||
     echo "THE KERNELS ARE WRONG OR DID NOT RUN: no figure below is worth anything"
 step frames 120 "$python" -m pytest -q -p no:cacheprovider tests/engine/test_frames.py
 throughput bf16 150 --batch-sizes 1024

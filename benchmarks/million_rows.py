@@ -65,8 +65,8 @@ def speak(folder: Path, night: Night) -> dict[str, Any]:
     )
     factories = Factories(
         engine=lambda pack, config, device: FakeEngine(pack.layout, 64),
-        codec=lambda pack, device: FakeCodec(),
-        codec_fingerprint=lambda pack: FakeCodec.fingerprint,
+        codec=lambda pack, config, device: FakeCodec(),
+        codec_fingerprint=lambda pack, config, device: FakeCodec.fingerprint,
     )
     report = make_corpus([str(folder / "rows.csv")], folder / "out", config, night=night, factories=factories)
     return {"items": report.night_items, "audio_s": report.night_audio_s, "planned": report.num_planned}

@@ -107,8 +107,8 @@ def bench_books(books: Sequence[Path], config: Config, factories: Factories | No
         engines.append(TimedEngine(plain.engine(pack, config, device)))
         return engines[-1]
 
-    def codec(pack, device):
-        codecs.append(TimedCodec(plain.codec(pack, device)))
+    def codec(pack, config, device):
+        codecs.append(TimedCodec(plain.codec(pack, config, device)))
         return codecs[-1]
 
     watched = Factories(engine=engine, codec=codec, codec_fingerprint=plain.codec_fingerprint)

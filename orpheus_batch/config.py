@@ -31,6 +31,8 @@ class ModelConfig:
     """auto: float32 on CPU, bfloat16 on a GPU; float8: the layers' products, on a GPU, unproven on Orpheus's weights"""
     kv_precision: Literal["auto", "float8"] = "auto"
     """of keys and values; float8: half of bfloat16's memory, on a GPU, unproven on Orpheus's weights"""
+    codec_precision: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    """auto: float16 on a GPU where Triton is installed, else float32"""
 
 
 @dataclass(frozen=True, slots=True)

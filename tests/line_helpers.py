@@ -136,7 +136,7 @@ class Line:
             self.made.append("engine")
             return LoggedEngine(self.generated_log, self.spoil, self.max_batch_size)
 
-        def codec(pack, device):
+        def codec(pack, config, device):
             self.made.append("codec")
             return LoggedCodec(self.decoded_log)
 
@@ -144,7 +144,7 @@ class Line:
             self.made.append("recogniser")
             return self.recogniser
 
-        return Factories(engine, codec, lambda pack: FakeCodec.fingerprint, recogniser)
+        return Factories(engine, codec, lambda pack, config, device: FakeCodec.fingerprint, recogniser)
 
     def take_logs(self) -> tuple[list[str], list[str]]:
         """Return what was generated and decoded since the last call, a line each."""

@@ -3,16 +3,16 @@
 On a CPU every stream is decoded by itself in one thread, several streams side by side: that keeps a level's
 tile in the cache, and makes the samples independent of the batch and of the number of threads, bit for bit. On
 a GPU streams of like length share padded, masked batches; there a stream's samples depend on its batch by
-rounding alone (`BATCH_TOLERANCE`).
+rounding alone (`BATCH_TOLERANCE`), and where Triton is installed they are computed in half precision.
 
 It does not know tokens, text or books, and it never encodes audio: a folder may lack the encoder's weights.
 """
 
+import functools
 import json
-import logging
 import os
 import pickle
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,17 +28,25 @@ if TYPE_CHECKING:
     import torch
     from snac import SNAC
 
-logger = logging.getLogger(__name__)
+    from orpheus_batch.codec.batches import BatchedDecoder
 
 IMPLEMENTATION_VERSION = 1
 """Part of the fingerprint: raised whenever the same weights and codes may give other samples."""
 
+FUSED_VERSION = 1
+"""Likewise, of half precision alone."""
+
 BATCH_TOLERANCE = 1e-5
-"""Largest difference of a sample (full scale 1.0) between a stream in a batch and alone, on a GPU's path."""
+"""Largest difference of a sample (full scale 1.0) between a stream in a batch and alone, on a GPU in float32."""
+
+PRECISIONS = ("auto", "float32", "float16", "bfloat16")
 
 MAX_FRAMES_PER_BATCH = 4096
-"""Padded frames decoded at once on a GPU. SNAC 24 kHz at full width takes 170 MB for a stream of 6 s in float32
+"""Padded frames decoded at once on a GPU in float32. SNAC 24 kHz at full width takes 170 MB for a stream of 6 s
 (measured), so about 10 GB; on a CPU memory is that of one stream a thread."""
+
+MAX_BATCH_BYTES = 1_200_000_000
+"""Of a batch in half precision at its widest level, some 1,100 frames of SNAC 24 kHz: enough to keep a GPU busy."""
 
 _LEVEL_STRIDES = [4, 2, 1]
 _WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
@@ -51,8 +59,11 @@ class SnacCodec:
         codec_dir: Holds ``config.json`` as the `snac` package writes it, and ``model.safetensors`` or
             ``pytorch_model.bin``.
         device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1".
+        precision: "float32"; "float16" or "bfloat16", meant for a GPU with Triton and slow elsewhere; "auto":
+            float16 there, else float32. Streams that float16 can't hold are decoded in float32.
         num_threads: Streams decoded side by side on a CPU; None: as many as PyTorch uses.
-        max_frames_per_batch: On a GPU, see `MAX_FRAMES_PER_BATCH`; a single longer stream still runs, alone.
+        max_frames_per_batch: On a GPU; None: what `MAX_FRAMES_PER_BATCH` and `MAX_BATCH_BYTES` allow. A single
+            longer stream still runs, alone.
 
     Raises:
         CodecError: A file is missing or damaged, or the model is of another kind.
@@ -63,22 +74,24 @@ class SnacCodec:
         codec_dir: Path,
         *,
         device: str = "auto",
+        precision: str = "auto",
         num_threads: int | None = None,
-        max_frames_per_batch: int = MAX_FRAMES_PER_BATCH,
+        max_frames_per_batch: int | None = None,
     ):
         import torch
 
         from orpheus_batch.codec.snac_decoder import SnacDecoder
 
-        if max_frames_per_batch < 1:
+        if max_frames_per_batch is not None and max_frames_per_batch < 1:
             raise CodecError(f"max_frames_per_batch must be at least 1, not {max_frames_per_batch}")
         self.device = torch.device(_resolve_device(device))
+        self.precision = resolve_codec_precision(precision, self.device.type)
         model = load_model(codec_dir)
-        self.fingerprint = codec_fingerprint(codec_dir)
+        self.fingerprint = codec_fingerprint(codec_dir, self.precision)
         self._codebook_size = model.codebook_size
         self._decoder = SnacDecoder(model, self.device)
         self._num_threads = num_threads or torch.get_num_threads()
-        self._max_frames_per_batch = max_frames_per_batch
+        self._batches = self._batched_decoder(max_frames_per_batch)
 
     def decode(self, streams: Sequence[SnacCodes], seeds: Sequence[int]) -> list[Waveform]:
         """Decode each stream as if it were alone.
@@ -101,7 +114,7 @@ class SnacCodec:
             raise CodecError(f"{len(streams)} streams came with {len(seeds)} seeds")
         for index, (codes, seed) in enumerate(zip(streams, seeds, strict=True)):
             self._check(index, codes, seed)
-        if self.device.type == "cpu":
+        if self.device.type == "cpu" and self.precision == "float32":
             samples = self._decode_apart(streams, seeds)
         else:
             samples = self.decode_batched(streams, seeds)
@@ -117,21 +130,22 @@ class SnacCodec:
         Returns:
             float32 [2048 * num_frames] a stream.
         """
+        return self._batches.decode(streams, seeds)
+
+    def _batched_decoder(self, max_frames: int | None) -> "BatchedDecoder":
         import torch
 
-        samples: list[np.ndarray] = [np.zeros(0, np.float32)] * len(streams)
-        for batch in batches_by_length([codes.num_frames for codes in streams], self._max_frames_per_batch):
-            longest = streams[batch[-1]].num_frames
-            levels = [
-                torch.from_numpy(_padded([level(streams[i]) for i in batch], stride * longest)).to(self.device)
-                for level, stride in ((_coarse, 1), (_mid, 2), (_fine, 4))
-            ]
-            stops = torch.tensor([4 * streams[i].num_frames for i in batch], device=self.device)
-            with torch.inference_mode():
-                decoded = self._decoder.decode(levels, stops, [seeds[i] for i in batch], tiled=False)
-            for index, row in zip(batch, decoded.cpu().numpy(), strict=True):
-                samples[index] = row[: streams[index].num_frames * SAMPLES_PER_FRAME].copy()
-        return samples
+        from orpheus_batch.codec.batches import BatchedDecoder
+        from orpheus_batch.codec.snac_fused import FusedSnacDecoder
+
+        exact = functools.partial(self._decoder.decode, tiled=False)
+        max_exact_frames = max_frames or MAX_FRAMES_PER_BATCH
+        if self.precision == "float32":
+            return BatchedDecoder(exact, self.device, max_exact_frames)
+        fused = FusedSnacDecoder(self._decoder, getattr(torch, self.precision))
+        if max_frames is None:
+            max_frames = max(MAX_BATCH_BYTES // fused.bytes_per_frame, 1)
+        return BatchedDecoder(fused.decode, self.device, max_frames, exact, max_frames)
 
     def _decode_apart(self, streams: Sequence[SnacCodes], seeds: Sequence[int]) -> list[np.ndarray]:
         """Decode one stream at a time in each of a few threads."""
@@ -140,7 +154,10 @@ class SnacCodec:
         def decode_one(codes: SnacCodes, seed: int) -> np.ndarray:
             if not codes.num_frames:
                 return np.zeros(0, np.float32)
-            levels = [torch.from_numpy(level(codes).astype(np.int64))[None] for level in (_coarse, _mid, _fine)]
+            levels = [
+                torch.from_numpy(level.astype(np.int64))[None]
+                for level in (codes.coarse, codes.mid, codes.fine)
+            ]
             with torch.inference_mode():
                 return self._decoder.decode(levels, 4 * codes.num_frames, [seed], tiled=True)[0].numpy()
 
@@ -174,54 +191,40 @@ class SnacCodec:
             raise CodecError(f"stream {index}: the seed {seed} lies outside [0, 2^63)")
 
 
-def _coarse(codes: SnacCodes) -> np.ndarray:
-    return codes.coarse
-
-
-def _mid(codes: SnacCodes) -> np.ndarray:
-    return codes.mid
-
-
-def _fine(codes: SnacCodes) -> np.ndarray:
-    return codes.fine
-
-
-def _padded(rows: Sequence[np.ndarray], length: int) -> np.ndarray:
-    """Return int64 [len(rows), length]; code 0 past each row's end, where nothing is read."""
-    table = np.zeros((len(rows), length), np.int64)
-    for index, row in enumerate(rows):
-        table[index, : len(row)] = row
-    return table
-
-
-def batches_by_length(lengths: Sequence[int], max_padded: int) -> Iterator[list[int]]:
-    """Group streams so that each group, padded to its longest, holds at most ``max_padded`` frames.
+def resolve_codec_precision(precision: str, device: str) -> str:
+    """Return "float32", "float16" or "bfloat16"; "auto" is float16 on a GPU with Triton, else float32.
 
     Args:
-        lengths: Frames of each stream; streams of none are left out.
-        max_padded: A longer stream makes a group of its own.
+        precision: One of these, or "auto".
+        device: "cpu", "cuda", "cuda:1".
 
-    Yields:
-        Positions in ``lengths``, shortest stream first; every group is non-empty.
+    Raises:
+        CodecError: It is none of these.
     """
-    batch: list[int] = []
-    for index in sorted((i for i, n in enumerate(lengths) if n), key=lambda i: lengths[i]):
-        if batch and (len(batch) + 1) * lengths[index] > max_padded:
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch
+    from orpheus_batch.codec.kernels import has_triton
+
+    if precision not in PRECISIONS:
+        raise CodecError(f"'{precision}' is not a precision of the codec; give {', '.join(PRECISIONS)}")
+    if precision != "auto":
+        return precision
+    return "float16" if device.startswith("cuda") and has_triton() else "float32"
 
 
-def codec_fingerprint(codec_dir: Path) -> str:
-    """Return what identifies a codec's audio: its files and this implementation; the device left out.
+def codec_fingerprint(codec_dir: Path, precision: str = "float32") -> str:
+    """Return what identifies a codec's audio: its files, this implementation and its precision, not the device.
+
+    Args:
+        codec_dir: The codec's folder.
+        precision: Resolved: not "auto".
 
     Raises:
         CodecError: A file is missing.
     """
     files = [_file(codec_dir, "config.json"), _weights_file(codec_dir)]
-    return fingerprint_files(files, salt=f"snac decoder {IMPLEMENTATION_VERSION}")
+    salt = f"snac decoder {IMPLEMENTATION_VERSION}"
+    if precision != "float32":
+        salt += f" {precision} {FUSED_VERSION}"
+    return fingerprint_files(files, salt=salt)
 
 
 def load_model(codec_dir: Path) -> "SNAC":

@@ -41,9 +41,14 @@ _MASK_32 = 0xFFFFFFFF
 Stops = int | torch.Tensor
 """Where streams end, in columns: a number for a batch of one, else int64 [B]."""
 
+Seeds = Sequence[int] | torch.Tensor
+"""One a stream, each in [0, 2^63); a tensor is int64 [B]."""
+
 
 @dataclass(frozen=True, slots=True)
-class _Snake:
+class Snake:
+    """The activation, with a period for each channel."""
+
     alpha: torch.Tensor
     """[C]"""
     inverse: torch.Tensor
@@ -57,7 +62,7 @@ class _Snake:
 
 
 @dataclass(frozen=True, slots=True)
-class _Depthwise:
+class Depthwise:
     """A filter of seven taps a channel, without padding: the output is ``6 * dilation`` columns shorter."""
 
     weight: torch.Tensor
@@ -71,6 +76,7 @@ class _Depthwise:
         return 3 * self.dilation
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """Return [B, T - 6 * dilation, C]."""
         rows = x.transpose(1, 2).unsqueeze(2)
         rows = functional.conv2d(
             rows, self.weight, self.bias, dilation=(1, self.dilation), groups=self.weight.shape[0]
@@ -79,41 +85,47 @@ class _Depthwise:
 
 
 @dataclass(frozen=True, slots=True)
-class _Linear:
+class Linear:
+    """A convolution of one tap: a matrix product."""
+
     weight: torch.Tensor
     """[C_out, C_in]"""
     bias: torch.Tensor | None
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """Return [B, T, C_out]."""
         return functional.linear(x, self.weight, self.bias)
 
 
 @dataclass(frozen=True, slots=True)
-class _ResidualUnit:
-    first: _Snake
-    depthwise: _Depthwise
-    second: _Snake
-    pointwise: _Linear
+class ResidualUnit:
+    """x + pointwise(snake(filter(snake(x))))."""
+
+    first: Snake
+    depthwise: Depthwise
+    second: Snake
+    pointwise: Linear
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """Return [B, T - 6 * dilation, C]."""
         reach = self.depthwise.reach
         y = self.pointwise(self.second(self.depthwise(self.first(x))))
         return y.add_(x[:, reach : x.shape[1] - reach])
 
 
 @dataclass(frozen=True, slots=True)
-class _Block:
+class Block:
     """One upsampling level: snake, transposed convolution, noise, three residual units."""
 
     index: int
     """which level; part of the noise's counter"""
-    snake: _Snake
+    snake: Snake
     weight: torch.Tensor
     """of the transposed convolution, [C_in, C_out, 1, 2 * stride], channels last"""
     bias: torch.Tensor
     stride: int
-    noise: _Linear | None
-    units: tuple[_ResidualUnit, ...]
+    noise: Linear | None
+    units: tuple[ResidualUnit, ...]
 
     @property
     def num_channels(self) -> int:
@@ -173,20 +185,20 @@ class SnacDecoder:
         def flat(weight: torch.Tensor) -> torch.Tensor:
             return moved(weight.unsqueeze(2)).contiguous(memory_format=torch.channels_last)
 
-        def snake(module: torch.nn.Module) -> _Snake:
+        def snake(module: torch.nn.Module) -> Snake:
             alpha = moved(module.alpha).reshape(-1)
-            return _Snake(alpha, (alpha + _EPSILON).reciprocal())
+            return Snake(alpha, (alpha + _EPSILON).reciprocal())
 
-        def depthwise(conv: torch.nn.Conv1d) -> _Depthwise:
-            return _Depthwise(flat(conv.weight), moved(conv.bias), conv.dilation[0])
+        def depthwise(conv: torch.nn.Conv1d) -> Depthwise:
+            return Depthwise(flat(conv.weight), moved(conv.bias), conv.dilation[0])
 
-        def linear(conv: torch.nn.Conv1d) -> _Linear:
+        def linear(conv: torch.nn.Conv1d) -> Linear:
             bias = None if conv.bias is None else moved(conv.bias)
-            return _Linear(moved(conv.weight[:, :, 0]).contiguous(), bias)
+            return Linear(moved(conv.weight[:, :, 0]).contiguous(), bias)
 
-        def block(index: int, layers: torch.nn.Sequential) -> _Block:
+        def block(index: int, layers: torch.nn.Sequential) -> Block:
             noise = [layer for layer in layers if hasattr(layer, "linear")]
-            return _Block(
+            return Block(
                 index=index,
                 snake=snake(layers[0]),
                 weight=flat(layers[1].weight),
@@ -194,25 +206,26 @@ class SnacDecoder:
                 stride=layers[1].stride[0],
                 noise=linear(noise[0].linear) if noise else None,
                 units=tuple(
-                    _ResidualUnit(snake(u[0]), depthwise(u[1]), snake(u[2]), linear(u[3]))
+                    ResidualUnit(snake(u[0]), depthwise(u[1]), snake(u[2]), linear(u[3]))
                     for u in (unit.block for unit in layers[-3:])
                 ),
             )
 
         self.device = device
-        self._tables = [
+        # Public for `orpheus_batch.codec.snac_fused`, which computes with the same weights.
+        self.tables = [
             (moved(q.codebook.weight) @ moved(q.out_proj.weight)[:, :, 0].T + moved(q.out_proj.bias), q.stride)
             for q in model.quantizer.quantizers
         ]
         layers = list(model.decoder.model)
-        self._first = depthwise(layers[0])
-        self._project = linear(layers[1])
-        self._blocks = [block(index, layer.block) for index, layer in enumerate(layers[2:-3])]
-        self._last_snake = snake(layers[-3])
-        self._last = (moved(layers[-2].weight), moved(layers[-2].bias))
+        self.first = depthwise(layers[0])
+        self.project = linear(layers[1])
+        self.blocks = [block(index, layer.block) for index, layer in enumerate(layers[2:-3])]
+        self.last_snake = snake(layers[-3])
+        self.last = (moved(layers[-2].weight), moved(layers[-2].bias))
 
     def decode(
-        self, levels: Sequence[torch.Tensor], stops: Stops, seeds: Sequence[int], *, tiled: bool
+        self, levels: Sequence[torch.Tensor], stops: Stops, seeds: Seeds, *, tiled: bool
     ) -> torch.Tensor:
         """Decode a padded batch.
 
@@ -226,28 +239,26 @@ class SnacDecoder:
         Returns:
             float32 [B, samples of the longest stream] in [-1, 1]; zeros past a stream's end.
         """
-        x = self._latents(levels)
+        x = self.latents(levels)
         _zero_outside(x, 0, stops)
-        x = self._project(self._first(_widen(x, self._first.reach)))
+        x = self.project(self.first(_widen(x, self.first.reach)))
         _zero_outside(x, 0, stops)
-        for block in self._blocks:
+        for block in self.blocks:
             x = self._upsample(block, x, stops, seeds, tiled)
             stops = stops * block.stride
         samples = self._to_samples(x, tiled)
         _zero_outside(samples[:, :, None], 0, stops)
         return samples
 
-    def _latents(self, levels: Sequence[torch.Tensor]) -> torch.Tensor:
+    def latents(self, levels: Sequence[torch.Tensor]) -> torch.Tensor:
         """Return the sum of the levels' vectors, [B, columns of the finest level, latent channels]."""
         total = None
-        for codes, (table, stride) in zip(levels, self._tables, strict=True):
+        for codes, (table, stride) in zip(levels, self.tables, strict=True):
             vectors = functional.embedding(codes, table).repeat_interleave(stride, dim=1)
             total = vectors if total is None else total.add_(vectors)
         return total
 
-    def _upsample(
-        self, block: _Block, x: torch.Tensor, stops: Stops, seeds: Sequence[int], tiled: bool
-    ) -> torch.Tensor:
+    def _upsample(self, block: Block, x: torch.Tensor, stops: Stops, seeds: Seeds, tiled: bool) -> torch.Tensor:
         num_rows, num_columns, _ = x.shape
         stride, context = block.stride, block.context
         out = x.new_empty((num_rows, num_columns * stride, block.num_channels))
@@ -264,19 +275,19 @@ class SnacDecoder:
 
     def _to_samples(self, x: torch.Tensor, tiled: bool) -> torch.Tensor:
         num_rows, num_columns, num_channels = x.shape
-        weight, bias = self._last
+        weight, bias = self.last
         reach = weight.shape[2] // 2
         out = x.new_empty((num_rows, num_columns))
         x = _widen(x, reach)
         tile = _tile_length(num_channels) if tiled else num_columns
         for begin in range(0, num_columns, tile):
             end = min(begin + tile, num_columns)
-            y = self._last_snake(x[:, begin : end + 2 * reach])
+            y = self.last_snake(x[:, begin : end + 2 * reach])
             out[:, begin:end] = functional.conv1d(y.transpose(1, 2), weight, bias)[:, 0]
         return out.tanh_()
 
 
-def normal_noise(seeds: Sequence[int], block: int, num_columns: int, device: torch.device) -> torch.Tensor:
+def normal_noise(seeds: Seeds, block: int, num_columns: int, device: torch.device) -> torch.Tensor:
     """Return standard normal noise that depends on (seed, block, position) alone.
 
     A pair of 32-bit hashes a pair of positions, through Box and Muller's transform.
@@ -285,7 +296,7 @@ def normal_noise(seeds: Sequence[int], block: int, num_columns: int, device: tor
     0x735a2d97; both are below 2^31, so that products of 32-bit values fit signed 64-bit integers.
 
     Args:
-        seeds: One a row, each in [0, 2^63).
+        seeds: One a row.
         block: Which noise block.
         num_columns: Length of a row.
         device: Where.
@@ -294,7 +305,7 @@ def normal_noise(seeds: Sequence[int], block: int, num_columns: int, device: tor
         float32 [len(seeds), num_columns].
     """
     num_pairs = (num_columns + 1) // 2
-    seed = torch.tensor(seeds, dtype=torch.int64, device=device)[:, None]
+    seed = torch.as_tensor(seeds, dtype=torch.int64, device=device)[:, None]
     key = _hash(_hash(_hash(seed & _MASK_32) ^ (seed >> 32)) + block)
     pair = torch.arange(num_pairs, dtype=torch.int64, device=device)[None]
     first = _hash(_hash(pair) ^ key)

@@ -117,7 +117,7 @@ def run_trial(config: Config, recogniser: Recogniser | None) -> Trial:
     clock = _Clock()
     factories = Factories(
         engine=lambda pack, settings, device: _TimedEngine(chosen_engine(pack, settings, device), clock),
-        codec=lambda pack, device: _TimedCodec(snac_codec(pack, device), clock),
+        codec=lambda pack, settings, device: _TimedCodec(snac_codec(pack, settings, device), clock),
     )
     text = " ".join(SENTENCES)
     with tempfile.TemporaryDirectory(prefix="orpheus-doctor-") as folder:

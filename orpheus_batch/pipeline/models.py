@@ -95,18 +95,19 @@ def chosen_engine(pack: ModelPack, config: Config, device: str) -> Engine:
     return torch_engine(pack, config, device)
 
 
-def snac_codec(pack: ModelPack, device: str) -> Codec:
-    """Load the `snac` package's decoder."""
+def snac_codec(pack: ModelPack, config: Config, device: str) -> Codec:
+    """Load SNAC's decoder."""
     from orpheus_batch.codec.snac import SnacCodec
 
-    return SnacCodec(pack.codec_dir, device=device)
+    return SnacCodec(pack.codec_dir, device=device, precision=config.model.codec_precision)
 
 
-def snac_fingerprint(pack: ModelPack) -> str:
+def snac_fingerprint(pack: ModelPack, config: Config, device: str) -> str:
     """Return what `SnacCodec.fingerprint` will be; reads no weights that were read before."""
-    from orpheus_batch.codec.snac import codec_fingerprint
+    from orpheus_batch.codec.snac import codec_fingerprint, resolve_codec_precision
 
-    return codec_fingerprint(pack.codec_dir)
+    precision = resolve_codec_precision(config.model.codec_precision, device)
+    return codec_fingerprint(pack.codec_dir, precision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +116,10 @@ class Factories:
 
     engine: Callable[[ModelPack, Config, str], Engine] = chosen_engine
     """of a pack, a configuration and a device"""
-    codec: Callable[[ModelPack, str], Codec] = snac_codec
-    """of a pack and a device"""
-    codec_fingerprint: Callable[[ModelPack], str] = snac_fingerprint
-    """of a pack, what `Codec.fingerprint` will be, without loading it"""
+    codec: Callable[[ModelPack, Config, str], Codec] = snac_codec
+    """of the same"""
+    codec_fingerprint: Callable[[ModelPack, Config, str], str] = snac_fingerprint
+    """of the same, what `Codec.fingerprint` will be, without loading it"""
     recogniser: Callable[[AsrConfig, str, str], Recogniser] = load_recogniser
     """of its configuration, a language and a device; called only where ``asr`` is on"""
 
@@ -171,7 +172,7 @@ class Models:
     @functools.cached_property
     def codec_fingerprint(self) -> str:
         """What identifies the codec's output."""
-        return self._factories.codec_fingerprint(self.pack)
+        return self._factories.codec_fingerprint(self.pack, self.config, self.device)
 
     @functools.cached_property
     def prompts(self) -> PromptBuilder:
@@ -232,7 +233,9 @@ class Models:
             CodecError: It can't be loaded.
         """
         if self._codec is None:
-            self._codec = self._load("codec", lambda: self._factories.codec(self.pack, self.device))
+            self._codec = self._load(
+                "codec", lambda: self._factories.codec(self.pack, self.config, self.device)
+            )
         return self._codec
 
     def recogniser(self) -> Recogniser:

@@ -9,10 +9,10 @@ import torch
 from snac import SNAC
 
 from orpheus_batch.codec import snac_decoder
+from orpheus_batch.codec.batches import batches_by_length
 from orpheus_batch.codec.snac import (
     BATCH_TOLERANCE,
     SnacCodec,
-    batches_by_length,
     codec_fingerprint,
     load_model,
 )

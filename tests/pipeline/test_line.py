@@ -204,8 +204,8 @@ def test_an_engine_that_ends_early_is_an_error(line):
 
     factories = Factories(
         lambda pack, config, device: Forgetful(LAYOUT),
-        lambda pack, device: FakeCodec(),
-        lambda pack: FakeCodec.fingerprint,
+        lambda pack, config, device: FakeCodec(),
+        lambda pack, config, device: FakeCodec.fingerprint,
     )
     for deterministic in (True, False):
         with pytest.raises(EngineError, match="ended"):

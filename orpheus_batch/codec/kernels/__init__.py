@@ -1,0 +1,29 @@
+"""The operations of SNAC's decoder between matrix products, twice: in PyTorch, and fused in Triton.
+
+`reference` says what each means; `fused` does it in one launch each, for a GPU. Both modules hold the same
+functions with the same arguments, so a caller takes one of them and does not know which. A test holds one to the
+other, on a CPU through Triton's interpreter and on a GPU as compiled.
+"""
+
+import importlib.util
+import os
+from types import ModuleType
+
+import torch
+
+
+def has_triton() -> bool:
+    """Return whether Triton is installed."""
+    return importlib.util.find_spec("triton") is not None
+
+
+def operations_for(device: torch.device) -> ModuleType:
+    """Return `fused` where it runs (a GPU, or Triton's interpreter), else `reference`."""
+    interpreted = os.environ.get("TRITON_INTERPRET") == "1"
+    if has_triton() and (device.type == "cuda" or interpreted):
+        from orpheus_batch.codec.kernels import fused
+
+        return fused
+    from orpheus_batch.codec.kernels import reference
+
+    return reference

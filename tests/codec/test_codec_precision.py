@@ -1,0 +1,126 @@
+"""The codec in half precision: chosen, told apart by its fingerprint, bounded in memory, rescued by float32."""
+
+import logging
+
+import numpy as np
+import pytest
+import torch
+
+from orpheus_batch.codec import kernels, snac
+from orpheus_batch.codec.snac import SnacCodec, codec_fingerprint, resolve_codec_precision
+from orpheus_batch.codec.snac_fused import FusedSnacDecoder
+from orpheus_batch.config import load_config
+from orpheus_batch.data import SnacCodes
+from orpheus_batch.errors import CodecError
+from orpheus_batch.pipeline.models import Factories, Models
+from orpheus_batch.pipeline.progress import Progress
+from orpheus_batch.testing import make_tiny_pack
+from orpheus_batch.voices import load_pack
+
+CODEBOOK_SIZE = 64
+
+
+@pytest.fixture(scope="module")
+def pack_dir(tmp_path_factory):
+    return make_tiny_pack(tmp_path_factory.mktemp("pack"), codebook_size=CODEBOOK_SIZE)
+
+
+@pytest.fixture(scope="module")
+def codec_dir(pack_dir):
+    return pack_dir / "codec"
+
+
+def codes(num_frames, seed):
+    random = np.random.default_rng(seed)
+    return SnacCodes(*(random.integers(0, CODEBOOK_SIZE, num_frames * k).astype(np.int32) for k in (1, 2, 4)))
+
+
+LENGTHS = (4, 1, 0, 9, 2)
+STREAMS = [codes(n, seed) for seed, n in enumerate(LENGTHS)]
+SEEDS = [11 * i for i in range(len(LENGTHS))]
+DEVICES = [
+    "cpu",
+    pytest.param(
+        "cuda",
+        marks=[pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")],
+    ),
+]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize(("precision", "bound"), [("float16", 0.005), ("bfloat16", 0.05)])
+@pytest.mark.parametrize("max_frames", [None, 5])
+def test_half_precision_is_near_float32(codec_dir, device, precision, bound, max_frames):
+    """In one batch or in several, back in the caller's order."""
+    plain = SnacCodec(codec_dir, device="cpu").decode(STREAMS, SEEDS)
+    codec = SnacCodec(codec_dir, device=device, precision=precision, max_frames_per_batch=max_frames)
+    for frames, expected, got in zip(LENGTHS, plain, codec.decode(STREAMS, SEEDS), strict=True):
+        assert np.float32 == got.samples.dtype
+        assert 2048 * frames == len(got.samples)
+        difference = np.linalg.norm(expected.samples - got.samples)
+        assert difference <= bound * np.linalg.norm(expected.samples)
+        assert difference > 0 or not frames
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_what_float16_cannot_hold_is_decoded_in_float32(codec_dir, device, monkeypatch, caplog):
+    """Activations beyond 65,504 become infinite and then no number: noticed, said once, and put right."""
+    plain = SnacCodec(codec_dir, device=device, precision="float32")
+    codec = SnacCodec(codec_dir, device=device, precision="float16", max_frames_per_batch=5)
+    codec._batches._decode.__self__._project.mul_(1e6)
+    with caplog.at_level(logging.WARNING):
+        got = codec.decode(STREAMS, SEEDS)
+    for expected, samples in zip(plain.decode(STREAMS, SEEDS), got, strict=True):
+        np.testing.assert_allclose(samples.samples, expected.samples, rtol=0, atol=snac.BATCH_TOLERANCE)
+    assert ["half precision is too narrow"] == [r.getMessage()[:28] for r in caplog.records]
+
+
+def test_memory_of_a_batch_is_bounded(codec_dir, monkeypatch):
+    """However many streams are given, no batch takes more than its share, and padding is little."""
+    seen = []
+    plain = FusedSnacDecoder.decode
+
+    def decode(self, levels, stops, seeds):
+        seen.append((levels[0].numel(), int(stops.sum()) // 4))
+        return plain(self, levels, stops, seeds)
+
+    monkeypatch.setattr(FusedSnacDecoder, "decode", decode)
+    bytes_per_frame = SnacCodec(codec_dir, device="cpu", precision="float16")._batches._decode.__self__
+    bytes_per_frame = bytes_per_frame.bytes_per_frame
+    monkeypatch.setattr(snac, "MAX_BATCH_BYTES", 20 * bytes_per_frame + 1)
+    codec = SnacCodec(codec_dir, device="cpu", precision="float16")
+    codec.decode([codes(1 + i % 7, i) for i in range(30)], range(30))
+    assert len(seen) > 4
+    assert 20 >= max(padded for padded, _ in seen)
+    assert sum(1 + i % 7 for i in range(30)) == sum(real for _, real in seen)
+    assert sum(padded for padded, _ in seen) < 1.2 * sum(real for _, real in seen)
+
+
+def test_auto_is_half_precision_where_it_is_fast(monkeypatch):
+    """A GPU with Triton; float32 on a CPU, and on a GPU without."""
+    assert "float32" == resolve_codec_precision("auto", "cpu")
+    assert "bfloat16" == resolve_codec_precision("bfloat16", "cpu")
+    monkeypatch.setattr(kernels, "has_triton", lambda: True)
+    assert "float16" == resolve_codec_precision("auto", "cuda:1")
+    assert "float32" == resolve_codec_precision("float32", "cuda")
+    monkeypatch.setattr(kernels, "has_triton", lambda: False)
+    assert "float32" == resolve_codec_precision("auto", "cuda")
+    with pytest.raises(CodecError, match="'half' is not a precision of the codec; give auto, float32"):
+        resolve_codec_precision("half", "cpu")
+
+
+def test_fingerprints_differ_where_samples_do(pack_dir, codec_dir):
+    """The audio cache is keyed by it; the codec and the run that plans with it agree."""
+    prints = {}
+    for precision in ("auto", "float32", "float16", "bfloat16"):
+        codec = SnacCodec(codec_dir, device="cpu", precision=precision)
+        config = load_config(
+            None,
+            {"model.pack": str(pack_dir), "engine.device": "cpu", "model.codec_precision": precision},
+        )
+        models = Models(load_pack(str(pack_dir)), config, Factories(), Progress())
+        assert codec.fingerprint == models.codec_fingerprint
+        assert models.codec().fingerprint == models.codec_fingerprint
+        prints[precision] = codec.fingerprint
+    assert 3 == len(set(prints.values()))
+    assert prints["auto"] == prints["float32"] == codec_fingerprint(codec_dir)
