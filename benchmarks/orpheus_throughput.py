@@ -270,6 +270,7 @@ def measure(args, folder: Path, batch_size: int, kv: str, top: Ceilings) -> dict
         "speedup": round(num_tokens / wall_s / TOKENS_PER_SECOND, 1),
         "mean_batch": round(num_tokens / TOKENS_PER_FRAME / num_frames, 1),
         "ms_per_step": round(wall_s / num_frames / TOKENS_PER_FRAME * 1e3, 2),
+        "late_frames": round(sum(lane.num_late_frames for lane in engine._lane_stats) / num_frames, 3),
         "floor_s": round(floor, 2),
         "share_of_roofline": round(floor / wall_s, 3),
         "load_s": round(load_s, 1),

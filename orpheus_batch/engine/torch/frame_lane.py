@@ -43,6 +43,11 @@ class _Launched:
         else:
             self._tokens = frame.clone()
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the device is done with it."""
+        return self._event is not None and self._event.query()
+
     def tokens(self) -> np.ndarray:
         """Wait for the frame and return its ids, int32 [slots, 7]."""
         if self._event is not None:
@@ -97,6 +102,7 @@ class FrameLane:
         members = [(slot, sequence) for slot, sequence in enumerate(self._slots) if sequence is not None]
         if members:
             size = smallest_fitting(self._sizes, members[-1][0] + 1)
+            self._stats.num_late_frames += before is not None and before.has_ended
             self._model.run_frame(self._state, size)
             self._in_flight = _Launched(members, self._state.sampling.frame[:size])
             self._stats.num_frames += 1

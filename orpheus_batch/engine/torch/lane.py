@@ -38,6 +38,8 @@ class LaneStats:
     """of the lane; each is seven steps"""
     num_slot_frames: int = 0
     """frames summed over slots"""
+    num_late_frames: int = 0
+    """which had ended before the host had started the next: the device waited for it (frames ahead only)"""
     peak_num_blocks: int = 0
     prefill_s: float = 0.0
     decode_s: float = 0.0
