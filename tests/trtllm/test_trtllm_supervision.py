@@ -181,6 +181,19 @@ def test_a_request_that_kills_the_engine_fails_one_segment():
     assert 20 == len(streams)
 
 
+def test_a_retake_of_what_killed_the_engine_is_not_tried():
+    """Each would cost as many restarts as the first; another run tries it again."""
+    engine = make(lambda message: "die" if message["prompt"][2] == 7 + 11 else "ok")
+    list(engine.generate(requests(20)))
+    num_restarts = engine.num_restarts
+    streams = by_id(engine.generate(requests(20)))
+    assert num_restarts == engine.num_restarts
+    assert (
+        "did not survive it: its process ended (signal SIGKILL); it is not tried again" in streams["s11"].error
+    )
+    assert 19 == sum(stream.finish_reason == "stop" for stream in streams.values())
+
+
 def test_a_hung_request_is_taken_again_and_then_given_up():
     """The library ignores the timeout of `result`: the watchdog is ours, and its remedy another process."""
     engine = make(lambda message: "hang" if message["prompt"][2] == 7 + 3 else "ok", request_timeout_s=0.05)

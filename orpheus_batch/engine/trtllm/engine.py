@@ -10,7 +10,6 @@ Of the two levels of exactness it gives the first: what is recorded stays, and a
 The same seed need not give the same stream twice, since what runs beside it changes a sum's rounding.
 """
 
-import hashlib
 import logging
 import os
 import time
@@ -19,13 +18,11 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any, Protocol
 
-import numpy as np
-
 from orpheus_batch.data import TokenRequest, TokenStream
-from orpheus_batch.engine.base import token_stream
 from orpheus_batch.engine.trtllm.environment import worker_environment
 from orpheus_batch.engine.trtllm.llm_calls import LlmSettings
 from orpheus_batch.engine.trtllm.process import WorkerProcess
+from orpheus_batch.engine.trtllm.streams import error_stream, noise_seed, stream_of
 from orpheus_batch.engine.trtllm.window import Flight, Window
 from orpheus_batch.errors import EngineError
 from orpheus_batch.units import TOKENS_PER_FRAME
@@ -39,7 +36,6 @@ RESTART_PAUSES_S = (5.0, 30.0, 60.0)
 _POLL_S = 0.2
 _IDLE_SLEEP_S = 0.005
 _STOP_TIMEOUT_S = 10.0
-_MAX_TOKEN_ID = (1 << 31) - 1
 _END = object()
 
 
@@ -94,6 +90,8 @@ class TrtllmEngine:
         self._deaths_in_a_row = 0
         self._known_good: TokenRequest | None = None
         """the last request that came through; sent again for a frame, it tells whether the engine works"""
+        self._lethal: dict[str, str] = {}
+        """segments that the engine did not survive, with the error: their retakes are not tried"""
         self._away_s = self._answered_at = 0.0
         self.num_restarts = 0
         self.facts: dict[str, Any] = {}
@@ -186,9 +184,13 @@ class TrtllmEngine:
         room = self._settings.max_seq_len - prompt
         needed = request.forced_num_tokens or min(request.expected_num_tokens, wanted)
         if prompt == 0:
-            return _error_stream(request, "the prompt is empty")
+            return error_stream(request, "the prompt is empty")
+        if request.segment_id in self._lethal:
+            return error_stream(
+                request, f"{self._lethal[request.segment_id]}; it is not tried again in this run"
+            )
         if min(wanted, room) < max(needed, TOKENS_PER_FRAME):
-            return _error_stream(
+            return error_stream(
                 request,
                 f"the prompt of {prompt} tokens and its speech take about {prompt + needed}; the engine's longest "
                 f"sequence is {self._settings.max_seq_len}",
@@ -206,7 +208,7 @@ class TrtllmEngine:
                 "prompt": list(map(int, request.prompt_token_ids)),
                 "max_tokens": flight.max_tokens,
                 "sampling": asdict(request.sampling),
-                "seed": _noise_seed(request),
+                "seed": noise_seed(request),
                 "ignore_eos": request.forced_num_tokens is not None,
             }
         )
@@ -226,14 +228,13 @@ class TrtllmEngine:
                 if flight is None:
                     continue
                 self._answered_at = self._now()
-                stream = self._stream_of(flight.request, message)
+                stream = stream_of(flight.request, message, self._settings.stop_id)
                 if not flight.is_probe:
                     yield from self._settled(flight, stream, is_refused=message.get("refused", False))
                 elif stream.finish_reason == "error":
                     broken = f"it answers with errors what it spoke before, the last: {stream.error}"
                 else:
-                    for held in self._window.release():
-                        yield self._marked(_error_stream(held.request, held.error))
+                    yield from self._released()
         sent_at = self._window.overdue_since()
         limit = self._now() - self._request_timeout_s
         if broken:
@@ -276,10 +277,12 @@ class TrtllmEngine:
         self._known_good = flight.request
         yield self._marked(stream)
 
-    def _stream_of(self, request: TokenRequest, message: dict[str, Any]) -> TokenStream:
-        if message["event"] == "failed":
-            return _error_stream(request, message["error"])
-        return _stream(request, message, self._settings.stop_id)
+    def _released(self) -> Iterator[TokenStream]:
+        """Yield the streams of requests that failed while the engine worked."""
+        for flight in self._window.release():
+            if flight.is_culprit:
+                self._lethal[flight.request.segment_id] = flight.error
+            yield self._marked(error_stream(flight.request, flight.error))
 
     def _restart(self, reason: str, put_back: Callable[[str], None]) -> None:
         """Kill the process, put back what was in flight, and start another.
@@ -361,27 +364,3 @@ class TrtllmEngine:
 
     def _marked(self, stream: TokenStream) -> TokenStream:
         return replace(stream, seed_honoured=self.honours_seed)
-
-
-def _noise_seed(request: TokenRequest) -> int:
-    """Return a seed of the request's own: the library's sampler knows no segments, and equal seeds give equal noise."""
-    digest = hashlib.sha256(f"{request.segment_id}|{request.seed}".encode()).digest()
-    return int.from_bytes(digest[:8], "little") >> 1
-
-
-def _stream(request: TokenRequest, message: dict[str, Any], stop_id: int) -> TokenStream:
-    """Return a request's stream: cut at the stop id, whether the library left it in or not."""
-    ids = np.asarray(message["token_ids"], dtype=np.int64)
-    stops = np.flatnonzero(ids == stop_id)
-    finish = {"stop": "stop", "length": "length"}.get(message["finish_reason"])
-    if len(stops) and request.forced_num_tokens is None:
-        ids, finish = ids[: stops[0]], "stop"
-    if len(ids) and (ids.min() < 0 or ids.max() > _MAX_TOKEN_ID):
-        return _error_stream(request, f"an id outside of any vocabulary: {int(ids.min())} to {int(ids.max())}")
-    if finish is None:
-        return _error_stream(request, f"it ended with finish_reason {message['finish_reason']!r}")
-    return token_stream(request, ids.astype(np.int32), finish)
-
-
-def _error_stream(request: TokenRequest, error: str) -> TokenStream:
-    return token_stream(request, np.empty(0, dtype=np.int32), "error", error)
