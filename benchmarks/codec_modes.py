@@ -177,6 +177,7 @@ def main() -> None:
     modes = [mode for mode in modes if mode.decoder in only and (args.compile or not mode.compiled)]
 
     audio_s = size * num_frames_to_seconds(frames)
+    torch.backends.cudnn.allow_tf32 = False
     with torch.inference_mode():
         exact = {"own": decode_own()}
     rows = []

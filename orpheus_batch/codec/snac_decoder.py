@@ -214,7 +214,7 @@ class SnacDecoder:
         self.device = device
         # Public for `orpheus_batch.codec.snac_fused`, which computes with the same weights.
         self.tables = [
-            (moved(q.codebook.weight) @ moved(q.out_proj.weight)[:, :, 0].T + moved(q.out_proj.bias), q.stride)
+            moved(q.codebook.weight) @ moved(q.out_proj.weight)[:, :, 0].T + moved(q.out_proj.bias)
             for q in model.quantizer.quantizers
         ]
         layers = list(model.decoder.model)
@@ -253,9 +253,13 @@ class SnacDecoder:
     def latents(self, levels: Sequence[torch.Tensor]) -> torch.Tensor:
         """Return the sum of the levels' vectors, [B, columns of the finest level, latent channels]."""
         total = None
-        for codes, (table, stride) in zip(levels, self.tables, strict=True):
-            vectors = functional.embedding(codes, table).repeat_interleave(stride, dim=1)
-            total = vectors if total is None else total.add_(vectors)
+        for codes, table in zip(levels, self.tables, strict=True):
+            vectors = functional.embedding(codes, table)
+            if total is not None:
+                # a vector of a coarser level holds for several of this one
+                finer = vectors.unflatten(1, (-1, vectors.shape[1] // total.shape[1]))
+                vectors = finer.add_(total.unsqueeze(2)).flatten(1, 2)
+            total = vectors
         return total
 
     def _upsample(self, block: Block, x: torch.Tensor, stops: Stops, seeds: Seeds, tiled: bool) -> torch.Tensor:

@@ -16,14 +16,14 @@ not finite. Source: as for `snac_decoder`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 
 import torch
 
 from orpheus_batch.codec.kernels import operations_for
 from orpheus_batch.codec.kernels.types import Columns, FilterWeights
-from orpheus_batch.codec.snac_decoder import Block, Depthwise, ResidualUnit, Seeds, SnacDecoder, Snake
+from orpheus_batch.codec.snac_decoder import Block, Depthwise, Seeds, SnacDecoder, Snake
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,8 @@ class _Unit:
     second: Snake
     product: torch.Tensor
     """[C_in, C_out] in half precision"""
-    bias: torch.Tensor
+    pending: torch.Tensor
+    """float32 [C_in], of the level: biases of the products before"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,8 @@ class _Level:
     noise_bias: torch.Tensor | None
     """float32 [C_out], ``noise`` times ``bias``"""
     units: tuple[_Unit, ...]
+    pending: torch.Tensor
+    """float32 [C_out], biases of all products, left to the next level"""
 
 
 class FusedSnacDecoder:
@@ -116,20 +119,17 @@ class FusedSnacDecoder:
         del x
         values = (rows.flatten(0, 1) @ level.product).view(batch, num_columns + stride, -1)
         del rows
-        pending = level.bias
         # Row 0 lies half a stride before the stream's beginning: that is the convolution's padding.
-        x = Columns(values, pending, stops, num_columns, stride // 2)
+        x = Columns(values, level.bias, stops, num_columns, stride // 2)
         if level.noise is not None and level.noise_bias is not None:
             noise = self._operations.normal_noise(seeds, level.index, num_columns)
             self._operations.add_noise(x, values @ level.noise, level.noise_bias, noise)
-            pending = torch.zeros_like(pending)
         flat = values.flatten(0, 1)
         for unit in level.units:
-            x = Columns(values, pending, stops, num_columns, stride // 2)
+            x = replace(x, pending=unit.pending)
             y = self._operations.filtered(x, unit.first, unit.taps, unit.second)
             flat.addmm_(y.flatten(0, 1), unit.product)
-            pending = pending + unit.bias
-        return Columns(values, pending, stops, num_columns, stride // 2)
+        return replace(x, pending=level.pending)
 
     def _level(self, block: Block) -> _Level:
         # [C_in, C_out, 2 s] as [2 C_in, s * C_out]: taps s... meet the column before, taps 0... the column itself
@@ -140,6 +140,12 @@ class FusedSnacDecoder:
         if block.noise is not None:
             noise = block.noise.weight.T.to(self.dtype).contiguous()
             noise_bias = block.noise.weight @ block.bias
+        pending = block.bias if noise is None else torch.zeros_like(block.bias)
+        units = []
+        for unit in block.units:
+            matrix = unit.pointwise.weight.T.to(self.dtype).contiguous()
+            units.append(_Unit(unit.first, _taps(unit.depthwise), unit.second, matrix, pending))
+            pending = pending + _bias(unit.pointwise.bias, matrix)
         return _Level(
             index=block.index,
             snake=block.snake,
@@ -148,13 +154,8 @@ class FusedSnacDecoder:
             stride=block.stride,
             noise=noise,
             noise_bias=noise_bias,
-            units=tuple(self._unit(unit) for unit in block.units),
-        )
-
-    def _unit(self, unit: ResidualUnit) -> _Unit:
-        product = unit.pointwise.weight.T.to(self.dtype).contiguous()
-        return _Unit(
-            unit.first, _taps(unit.depthwise), unit.second, product, _bias(unit.pointwise.bias, product)
+            units=tuple(units),
+            pending=pending,
         )
 
 

@@ -30,6 +30,12 @@ def codec_dir(pack_dir):
     return pack_dir / "codec"
 
 
+@pytest.fixture(autouse=True)
+def _no_tf32(monkeypatch):
+    """A GPU's convolutions round what they multiply to 11 bits unless told not to: too coarse for float32."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+
+
 def codes(num_frames, seed):
     random = np.random.default_rng(seed)
     return SnacCodes(*(random.integers(0, CODEBOOK_SIZE, num_frames * k).astype(np.int32) for k in (1, 2, 4)))

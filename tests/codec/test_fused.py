@@ -54,6 +54,12 @@ def fused(monkeypatch):
     return fused
 
 
+@pytest.fixture(autouse=True)
+def _no_tf32(monkeypatch):
+    """A GPU's convolutions round what they multiply to 11 bits unless told not to: too coarse for a reference."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+
+
 def random(*shape, device, dtype=torch.float32, seed=0):
     """Return normal numbers, the same on every device."""
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(device=device, dtype=dtype)
