@@ -35,6 +35,8 @@ SHOWN_UNMET = 10
     help="Sentences whose words are changed; or punctuation too; or every sentence.",
 )
 @options.text_options
+@options.cast_option
+@options.script_option
 @options.model_options
 @options.json_option
 @options.verbosity_options
@@ -94,7 +96,7 @@ def _show(book: "BookReadings", show: str, *, quiet: bool) -> None:
         title = f" “{span.title}”" if span.title else ""
         click.echo(f"  left out [{span.start}:{span.end}]: {span.reason}{title}")
     for chapter in book.chapters:
-        _show_chapter(chapter, show)
+        _show_chapter(chapter, show, book.voice)
     if not quiet:
         rules = ", ".join(f"{rule} ({count:,})" for rule, count in book.rules.most_common())
         click.echo(f"rules: {rules or 'none changed anything'}")
@@ -105,7 +107,7 @@ def _show(book: "BookReadings", show: str, *, quiet: bool) -> None:
         )
 
 
-def _show_chapter(chapter: "ChapterReadings", show: str) -> None:
+def _show_chapter(chapter: "ChapterReadings", show: str, narrator: str) -> None:
     from orpheus_batch.text.readings import is_of_words
 
     spoken = [reading for reading in chapter.readings if not reading.skip_reason]
@@ -123,7 +125,8 @@ def _show_chapter(chapter: "ChapterReadings", show: str) -> None:
             words = words if len(words) <= SHOWN_CHARS else f"{words[:SHOWN_CHARS]}…"
             click.echo(f"  {place} left out: {reading.skip_reason}{f' “{words}”' if words else ''}")
             continue
-        click.echo(f"  {place} {reading.written}")
+        voice = f" ({reading.voice})" if reading.voice != narrator else ""
+        click.echo(f"  {place}{voice} {reading.written}")
         if reading.spoken != reading.written:
             click.echo(f"    → {reading.spoken}")
         for change in reading.changes:

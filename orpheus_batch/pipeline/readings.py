@@ -11,6 +11,7 @@ from orpheus_batch.config import Config
 from orpheus_batch.data import Book, SkippedSpan
 from orpheus_batch.errors import InputError
 from orpheus_batch.pipeline.books import find_sources, lexicon_of, load_book
+from orpheus_batch.pipeline.casting import Casting
 from orpheus_batch.pipeline.models import pack_of
 from orpheus_batch.text.choose import chosen_chapters
 from orpheus_batch.text.explain import LEXICON_RULE
@@ -40,6 +41,8 @@ class BookReadings:
     source: str
     title: str = ""
     language: str = ""
+    voice: str = ""
+    """of the narrator"""
     chapters: tuple[ChapterReadings, ...] = ()
     skipped: tuple[SkippedSpan, ...] = ()
     """whole sections: front and back matter, what is excluded"""
@@ -76,7 +79,7 @@ def read_books(
         chapters: Numbers, ranges ("2-4") or titles with ``*``; none: all.
 
     Raises:
-        ConfigError: The pack, an option or a lexicon is wrong.
+        ConfigError: The pack, an option, a lexicon or the cast is wrong.
         InputError: A folder among ``paths`` holds no book.
     """
     pack = pack_of(config)
@@ -94,18 +97,19 @@ def _read(book: Book, config: Config, pack: ModelPack, lexicon: Lexicon, wanted:
     numbers = chosen_chapters([chapter.title for chapter in book.chapters], wanted, book.source_path)
     splitter = SentenceSplitter.for_book(book)
     _, max_chars = segment_limits(pack, config.text.min_chars, config.text.max_chars)
+    sentences = Casting(pack, config)(book, [splitter.split_chapter(chapter) for chapter in book.chapters])
     chapters = []
     for number in numbers:
         chapter = book.chapters[number]
-        sentences = splitter.split_chapter(chapter)
         readings = read_chapter(
-            chapter, sentences, pack=pack, voice=voice.name, max_chars=max_chars, lexicon=own
+            chapter, sentences[number], pack=pack, voice=voice.name, max_chars=max_chars, lexicon=own
         )
         chapters.append(ChapterReadings(number + 1, chapter.title, tuple(readings)))
     found = BookReadings(
         source=book.source_path,
         title=book.title,
         language=book.language,
+        voice=voice.name,
         chapters=tuple(chapters),
         skipped=book.skipped,
         notes=language_notes(book.language, pack, voice),

@@ -81,3 +81,14 @@ def test_a_language_that_is_not_english_is_told(book):
     assert "note: the book is in German and the voice 'one' speaks English" in run(book).stdout
     plan = CliRunner().invoke(cli, ["plan", str(book), "--model", str(book.parent / "pack")])
     assert "note: numbers, dates and abbreviations of German are not put into words" in plan.stdout
+
+
+def test_a_cast_shows_who_speaks(book):
+    """What the narrator does not say has its voice before it; the sentences are those of the render."""
+    book.write_text("# One\n\n“Two dogs,” said Ahab. “And 7 cats.” They left.\n", encoding="utf-8")
+    cast = book.parent / "cast.yaml"
+    cast.write_text("narrator: one\ncharacters:\n  Ahab: two\n", encoding="utf-8")
+    shown = run(book, "--cast", cast, "--show", "all").stdout
+    assert "(two) “Two dogs,”" in shown
+    assert "(two) “And 7 cats.”" in shown
+    assert "] said Ahab." in shown
