@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 @click.option("--keep-codes", "corpus__keep_codes", is_flag=True, default=None, help="Put SNAC codes in too.")
 @click.option("--licence", "corpus__licence", metavar="TEXT", help="Of the texts, for manifest and card.")
 @options.table_options
+@options.lexicon_option
 @options.shard_option
 @options.ray_option
 @options.asr_options

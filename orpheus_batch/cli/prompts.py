@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     help="Of rows that do not say.",
 )
 @options.table_options
+@options.lexicon_option
 @options.shard_option
 @options.ray_option
 @options.asr_options

@@ -16,6 +16,7 @@ from orpheus_batch.corpus.items import BadRow, Wish, Wisher
 from orpheus_batch.corpus.sources import Text
 from orpheus_batch.data import Boundary, Segment
 from orpheus_batch.errors import ConfigError
+from orpheus_batch.text.lexicon import Respeller, respell
 from orpheus_batch.text.normalize import end_with_stop, normalize
 from orpheus_batch.text.segment import segment_id, segment_limits
 from orpheus_batch.voices import ModelPack
@@ -47,8 +48,12 @@ class Sieve:
                     f"regular expression: {error}"
                 ) from error
 
-    def spoken(self, text: Text) -> str:
+    def spoken(self, text: Text, respeller: Respeller | None = None) -> str:
         """Return a text as it is spoken.
+
+        Args:
+            text: Of a source.
+            respeller: Of its voice.
 
         Raises:
             BadRow: It is left out; the message is one of few, to be counted.
@@ -60,7 +65,8 @@ class Sieve:
             raise BadRow("too long")
         if self._other is not None and self._other.search(plain):
             raise BadRow("characters that were not asked for")
-        spoken = normalize(plain, alphabet=self._pack.alphabet, tags=self._pack.tags)
+        written = respell(plain, respeller.find(plain)) if respeller else plain
+        spoken = normalize(written, alphabet=self._pack.alphabet, tags=self._pack.tags)
         if not spoken:
             raise BadRow("no pronounceable characters")
         spoken = end_with_stop(spoken)

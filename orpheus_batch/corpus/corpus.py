@@ -20,6 +20,7 @@ from orpheus_batch.corpus.rows import TableFormat
 from orpheus_batch.corpus.sources import find_corpus_sources
 from orpheus_batch.errors import LedgerError
 from orpheus_batch.ledger.corpus import CorpusLedger
+from orpheus_batch.pipeline.books import lexicon_of
 from orpheus_batch.pipeline.models import Factories, Models, pack_of
 from orpheus_batch.pipeline.parts import Part
 from orpheus_batch.pipeline.progress import Progress
@@ -106,7 +107,7 @@ def make_corpus(
         What was done, and where the corpus stands.
 
     Raises:
-        ConfigError: The pack or an option is wrong.
+        ConfigError: The pack, an option or a lexicon is wrong.
         InputError: A pattern leads to no file.
         LedgerError: The folder is in use, or was begun with another model, voice layout or size of shards.
         EngineError, CodecError, EncodeError: The models, ffmpeg or the disk can't go on.
@@ -116,7 +117,9 @@ def make_corpus(
     part, night = part or Part(), night or Night()
     out = part.folder(out)
     progress = progress or Progress()
-    models = Models(pack_of(config), config, factories or Factories(), progress)
+    pack = pack_of(config)
+    lexicon_of(config, pack)  # a mistake in it is told before anything is made
+    models = Models(pack, config, factories or Factories(), progress)
     started = time.monotonic()
     try:
         with CorpusLedger.open(out) as ledger:

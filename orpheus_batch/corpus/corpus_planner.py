@@ -17,6 +17,7 @@ from orpheus_batch.corpus.rows import TableFormat
 from orpheus_batch.corpus.sources import Text, read_texts
 from orpheus_batch.errors import InputError
 from orpheus_batch.ledger.corpus import CorpusLedger
+from orpheus_batch.pipeline.books import lexicon_of
 from orpheus_batch.pipeline.judge import batched
 from orpheus_batch.pipeline.models import Models
 from orpheus_batch.pipeline.parts import Part
@@ -48,7 +49,8 @@ class CorpusPlanner:
         self._sieve = Sieve(pack, config.corpus)
         self._voices = Voices(pack, config.corpus.voices or config.voice)
         self._wisher = Wisher(pack, pack.default_voice, "flac", [])
-        text = dataclasses.asdict(config.text)
+        self._lexicon = lexicon_of(config, pack)
+        text = dataclasses.asdict(config.text) | {"lexicon": self._lexicon.digest()}
         self._settings = settings_of(
             config.corpus, table.columns, [table.encoding, table.delimiter, text, part]
         )
@@ -110,14 +112,24 @@ class CorpusPlanner:
             voice = self._voices.voice(key, self._number)
             try:
                 wish = corpus_wish(self._wisher, text, voice, self._config.corpus, key, name)
+                respelt = self._respelt(words, text, wish.voice)
             except BadRow as error:
                 left_out[str(error)] += 1
                 continue
             taken.add(key)
-            planned.append(record_of(self._item(key, words, wish)))
+            planned.append(record_of(self._item(key, respelt, wish)))
             self._number += 1
         self._ledger.plan_items(source, epoch, met, planned, [])
         return len(taken)
+
+    def _respelt(self, words: str, text: Text, voice: str) -> str:
+        """Return a text as a voice speaks it; the lexicon changes neither which texts there are nor their ids.
+
+        Raises:
+            BadRow: What the lexicon says is too long.
+        """
+        respeller = self._lexicon.respeller(self._pack.voice(voice))
+        return self._sieve.spoken(text, respeller) if respeller else words
 
     def _item(self, key: str, words: str, wish: Wish) -> Item:
         number = self._number

@@ -16,6 +16,7 @@ from typing import Any
 
 from orpheus_batch.config import PauseConfig
 from orpheus_batch.data import Chapter, Segment
+from orpheus_batch.text.lexicon import Lexicon
 from orpheus_batch.text.segment import plan_chapter
 from orpheus_batch.text.split import SentenceSplitter
 from orpheus_batch.voices import ModelPack
@@ -151,6 +152,7 @@ class Speaker:
         base_seed: From which seeds of items without one are made.
         min_chars: Of a segment; None: the pack's.
         max_chars: Likewise.
+        lexicon: What to say for some words.
     """
 
     def __init__(
@@ -161,12 +163,14 @@ class Speaker:
         base_seed: int,
         min_chars: int | None = None,
         max_chars: int | None = None,
+        lexicon: Lexicon | None = None,
     ):
         self._pack = pack
         self._fingerprint = model_fingerprint
         self._pauses = pauses
         self._base_seed = base_seed
         self._limits = {"min_chars": min_chars, "max_chars": max_chars}
+        self._lexicon = lexicon
         self._splitter = SentenceSplitter()
 
     def item(self, number: int, item_id: str, wish: Wish) -> Item:
@@ -190,6 +194,7 @@ class Speaker:
             model_fingerprint=self._fingerprint,
             pauses=self._pauses,
             seed=seed,
+            lexicon=self._lexicon,
             **self._limits,
         )
         if not plan.segments:

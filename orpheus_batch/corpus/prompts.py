@@ -20,7 +20,7 @@ from orpheus_batch.errors import ConfigError, InputError
 from orpheus_batch.fingerprint import sha256_file
 from orpheus_batch.ledger.item_records import SettledItem
 from orpheus_batch.ledger.items import ItemLedger
-from orpheus_batch.pipeline.books import check_disk
+from orpheus_batch.pipeline.books import check_disk, lexicon_of
 from orpheus_batch.pipeline.generate import Queue, run_blocks
 from orpheus_batch.pipeline.models import Factories, Models, pack_of
 from orpheus_batch.pipeline.parts import Part
@@ -63,7 +63,7 @@ def render_prompts(
         What was done. Bad rows are in it, and in the manifest.
 
     Raises:
-        ConfigError: The pack, an option or the model's folder is wrong.
+        ConfigError: The pack, an option, a lexicon or the model's folder is wrong.
         InputError: The table can't be read; or a row is bad, with ``strict``.
         LedgerError: The folder is in use, is another command's, or is full.
         EngineError, CodecError, EncodeError: The models or ffmpeg can't go on.
@@ -77,7 +77,9 @@ def render_prompts(
     part = part or Part()
     out = part.folder(out)
     progress = progress or Progress()
-    models = Models(pack_of(config), config, factories or Factories(), progress)
+    pack = pack_of(config)
+    lexicon_of(config, pack)  # a mistake in it is told before anything is made
+    models = Models(pack, config, factories or Factories(), progress)
     started = time.monotonic()
     try:
         with ItemLedger.open(out) as ledger:
@@ -130,6 +132,7 @@ def _plan(
     ledger.claim("prompts")
     pack = models.pack
     voice = config.voice or pack.default_voice
+    lexicon = lexicon_of(config, pack).for_book("", path, "")
     settings = {
         "voice": voice,
         "format": format,
@@ -139,6 +142,7 @@ def _plan(
         "pauses": dataclasses.astuple(config.pauses),
         "limits": (config.text.min_chars, config.text.max_chars),
         "voices": sorted(v.name for v in pack.voices),
+        "lexicon": lexicon.digest(),
     }
     digest = source_digest(path, [settings, dataclasses.asdict(table), dataclasses.astuple(part)])
     source, is_planned = ledger.open_source(SOURCE, digest)
@@ -152,6 +156,7 @@ def _plan(
             config.seed,
             config.text.min_chars,
             config.text.max_chars,
+            lexicon,
         )
         planner = TablePlanner(ledger, source, wisher, speaker, lambda number: part.owns(number // window))
         planner.plan(read_rows(path, table), digest)

@@ -5,10 +5,12 @@ looked up in the book's own words, before anything else is done to them, and eac
 are read in `orpheus_batch.text.lexicon_file`; what the rest of normalisation makes of a respelling is not known here.
 """
 
+import hashlib
+import json
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
@@ -84,6 +86,11 @@ class Lexicon:
     def __bool__(self) -> bool:
         """Say whether there is any entry."""
         return bool(self.entries)
+
+    def digest(self) -> str:
+        """Return what stands for all that it says, wherever its files lie."""
+        said = [(e.written, e.spoken, e.is_pattern, e.case, astuple(e.scope)) for e in self.entries]
+        return hashlib.sha256(json.dumps(said).encode()).hexdigest() if said else ""
 
     def for_book(self, title: str, path: str, language: str) -> "Lexicon":
         """Return the entries that hold in a book.
