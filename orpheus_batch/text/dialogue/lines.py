@@ -9,6 +9,7 @@ from orpheus_batch.text.dialogue.mentions import (
     described_in,
     mention_after,
     mention_before,
+    names_in,
     sentence_subject,
 )
 from orpheus_batch.text.dialogue.quotation import Quotation
@@ -28,6 +29,7 @@ _SENTENCE_GAP = re.compile(r"(?<=[.!?…])[\"”’'»]?\s+")
 _ENDS_SPEECH = re.compile(r"[,.!?…—–-][\"'”’»_*\s]*$")
 _HANGS = re.compile(r",[\"'”’»_*\s]*$")
 _ENDED = re.compile(r"[.][\"'”’»_*\s]*$")
+_HE_OR_SHE = re.compile(r"\b(?:[Hh]e|[Ss]he|I)\b")
 _MARKS = "“”\"‘’'«»„‟_* "
 
 
@@ -180,6 +182,8 @@ def read_line(scene: Scene, index: int, quotations: Sequence[Quotation]) -> Line
         elif not quotation.continues and _is_no_speech(text, quotation, chunks[number], chunks[number + 1]):
             given = Attribution(None, NO_SPEECH)
             speech = False
+        elif (number == 0 or explicit[number - 1] is None) and _tells_of_several(chunks[number]):
+            given = Attribution(None, f"{NOT_CLEAR}{short(last_sentence(chunks[number]))}")
         elif _HANGS.search(text[quotation.start : quotation.end]) and chunks[number + 1].strip():
             unclear = short(chunks[number + 1])
         line.unclear.append(unclear)
@@ -189,6 +193,16 @@ def read_line(scene: Scene, index: int, quotations: Sequence[Quotation]) -> Line
     if not (any(line.given) or any(line.mentions) or any(line.unclear)) and all(line.is_speech):
         _read_beats(line, scene)
     return line
+
+
+def _tells_of_several(before: str) -> bool:
+    """Say whether a sentence that leads into a quotation is about two people: "He heard Sammy Jay screaming"."""
+    stripped = before.rstrip(" _*(—–-")
+    if not stripped or not (stripped[-1].isalnum() or stripped[-1] == ","):
+        return False
+    sentence = last_sentence(stripped)
+    names = {mention.tokens for mention in names_in(sentence)}
+    return len(names) + (_HE_OR_SHE.search(sentence) is not None) > 1
 
 
 def last_sentence(text: str) -> str:

@@ -116,6 +116,13 @@ def test_one_who_acts_beside_the_words():
     assert [["-"]] == spoken_by("Alice looked at the Hatter. “I think not.”")
 
 
+def test_a_sentence_about_two_that_leads_into_the_words():
+    """“He heard Sammy Jay screaming “Thief!”” is not his who thinks aloud in the next sentence."""
+    assert [["-", "Alice"]] == spoken_by(
+        "She heard Sammy Jay screaming “Thief! Thief!” “I wonder,” thought Alice."
+    )
+
+
 def test_a_pronoun_where_one_alone_can_be_meant():
     """In the paragraph itself, or in the one before."""
     assert [["Hatter"]] == spoken_by("The Hatter shook his head. “Not I!” he replied.")

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from orpheus_batch.config import load_config
 from orpheus_batch.errors import ConfigError
+from orpheus_batch.pipeline import preview_books
 from orpheus_batch.text.dialogue.cast import first_cast, load_cast
 from orpheus_batch.text.dialogue.roster import Speaker
 from orpheus_batch.voices import load_pack
@@ -112,3 +114,11 @@ def test_a_cast_to_begin_with_can_be_read(tmp_path):
     assert "tara" not in {c.voice for c in cast.characters}
     assert ("female", "male") == (cast.characters[0].voice_gender, cast.characters[1].voice_gender)
     assert () == _load(tmp_path, first_cast([], PACK, "tara", "")).characters
+
+
+def test_the_sample_cast_fits_the_sample_chapter():
+    """It is in the documentation."""
+    samples = Path(__file__).parents[3] / "samples"
+    config = load_config(None, {"model.pack": "orpheus-3b", "text.cast": str(samples / "cast.yaml")})
+    (book,) = preview_books([samples / "buster-bear-goes-fishing.txt"], config).books
+    assert {("narrator", "tara"), ("Buster Bear", "leo")} <= {(s.name, s.voice) for s in book.speakers}
