@@ -147,12 +147,23 @@ engine_options = compose(
     ),
 )
 
+
+def _ray_address(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    """Refuse what is no address: most likely a file, taken for one because it follows the option."""
+    if value in (None, "local", "auto") or ":" in value:
+        return value
+    raise click.BadParameter(
+        f"'{value}' is no address (HOST:PORT, auto or local); if it is a file, write --ray after it"
+    )
+
+
 ray_option = click.option(
     "--ray",
     "engine__ray",
     is_flag=False,
     flag_value="local",
     metavar="[ADDRESS]",
+    callback=_ray_address,
     help="Engines on Ray: every GPU of this machine, or of the cluster at ADDRESS (auto: the one it is of).",
 )
 

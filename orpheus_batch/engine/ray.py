@@ -6,6 +6,7 @@ judging, decoding and the ledger stay with the one process that asked. A worker 
 had is generated again; workers are added as the cluster grows.
 """
 
+import socket
 import threading
 import time
 from collections import deque
@@ -20,6 +21,8 @@ from orpheus_batch.errors import ConfigError, EngineError
 LOOK_S = 10.0
 """between two looks at whether the cluster has grown"""
 WAIT_S = 1.0
+CONNECT_S = 10.0
+"""for a cluster's head to answer"""
 MAX_DEATHS = 5
 """of workers, without any work done in between: then it is no accident"""
 AHEAD = 1.5
@@ -92,7 +95,7 @@ class RayEngine:
         num_workers: None: one a GPU, or, on CPU, one a machine.
 
     Raises:
-        ConfigError: Ray is not installed.
+        ConfigError: Ray is not installed, or the address is one of Ray Client, which can't stream.
         EngineError: The cluster can't be reached, or has no room for a worker.
     """
 
@@ -103,6 +106,7 @@ class RayEngine:
             import ray
         except ImportError as error:
             raise ConfigError("--ray needs Ray: pip install 'orpheus-batch[ray]'") from error
+        check_address(address)
         self._ray = ray
         self._make = make
         self._on_gpu = device != "cpu"
@@ -255,6 +259,28 @@ class RayEngine:
         with suppress(ValueError):
             self._workers.remove(worker)
         self._looked_at = 0.0
+
+
+def check_address(address: str) -> None:
+    """See that somebody listens at a cluster's address; Ray itself would try for minutes.
+
+    Raises:
+        ConfigError: It is an address of Ray Client.
+        EngineError: Nobody does.
+    """
+    if address.startswith("ray://"):
+        raise ConfigError(
+            f"--ray {address}: Ray Client can't stream; run on a machine of the cluster, with --ray auto or HOST:6379"
+        )
+    host, _, port = address.rpartition(":")
+    if not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_S).close()
+    except OSError as error:
+        raise EngineError(
+            f"can't reach Ray at '{address}': {error}; `ray status` on the head node tells its address"
+        ) from error
 
 
 class _WorkerDied(Exception):

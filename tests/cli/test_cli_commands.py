@@ -43,6 +43,16 @@ def render(line: Line, *arguments: str):
     return invoke(line, "render", line.book, "-o", line.out, *arguments)
 
 
+def test_file_after_ray_is_not_taken_for_an_address():
+    """Nor dropped: said in words."""
+    result = CliRunner().invoke(cli, ["render", "--ray", "book.txt", "-o", "out"])
+    assert 2 == result.exit_code
+    assert (
+        "'book.txt' is no address (HOST:PORT, auto or local); if it is a file, write --ray after it"
+        in result.stderr
+    )
+
+
 def test_render_names_its_files_their_length_and_the_speed(line):
     """Results on stdout; loading is told apart from the speed."""
     result = render(line)

@@ -11,12 +11,17 @@ import pytest
 
 ray = pytest.importorskip("ray")
 
-from orpheus_batch.config import load_config  # noqa: E402 (Ray is optional)
+from ray.cluster_utils import Cluster  # noqa: E402 (Ray is optional)
+
+from orpheus_batch.config import load_config  # noqa: E402
 from orpheus_batch.corpus.prompts import render_prompts  # noqa: E402
 from orpheus_batch.data import Sampling, TokenRequest  # noqa: E402
-from orpheus_batch.engine.ray import RayEngine  # noqa: E402
-from orpheus_batch.errors import EngineError  # noqa: E402
+from orpheus_batch.engine import ray as ray_engine  # noqa: E402
+from orpheus_batch.engine.base import Engine  # noqa: E402
+from orpheus_batch.engine.ray import RayEngine, check_address  # noqa: E402
+from orpheus_batch.errors import ConfigError, EngineError  # noqa: E402
 from orpheus_batch.pack_writer import character_layout  # noqa: E402
+from orpheus_batch.pipeline.models import Factories, chosen_engine  # noqa: E402
 from orpheus_batch.testing import FakeEngine  # noqa: E402
 
 LAYOUT = character_layout("abc", 64)
@@ -52,16 +57,17 @@ def requests(num: int) -> list[TokenRequest]:
 
 @pytest.fixture(scope="module", autouse=True)
 def cluster():
-    """Two workers on this machine; the workers find this module by the path."""
+    """A machine with two processors; the workers find this module by the path."""
     os.environ["RAY_AUTH_MODE"] = "disabled"  # or Ray writes a token into the home folder
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
     ray.init(
-        num_cpus=2,
-        include_dashboard=False,
+        address=made.address,
         log_to_driver=False,
         runtime_env={"env_vars": {"PYTHONPATH": f"{Path(__file__).parent}:{Path(__file__).parents[2]}"}},
     )
-    yield
+    yield made
     ray.shutdown()
+    made.shutdown()
 
 
 @pytest.fixture
@@ -71,10 +77,12 @@ def engine(tmp_path):
     made.close()
 
 
-def kill_one(folder: Path, after_s: float) -> threading.Thread:
-    """Kill one of the workers in a while."""
+def kill_one(folder: Path, after_s: float = 0.3) -> threading.Thread:
+    """Kill one of two workers, so long after both have begun."""
 
     def kill() -> None:
+        while len(list(folder.iterdir())) < 2:
+            time.sleep(0.01)
         time.sleep(after_s)
         os.kill(int(min(folder.iterdir(), key=lambda path: path.name).name), signal.SIGKILL)
 
@@ -88,7 +96,7 @@ def test_streams_come_from_all_workers_and_none_is_lost(engine, tmp_path, killed
     """Requests with pauses between them; a worker that is killed costs nothing but time."""
     wanted = requests(80)
     source = iter([r for request in wanted for r in ((request, None) if request.seed % 9 == 0 else (request,))])
-    thread = kill_one(tmp_path, 0.3) if killed else None
+    thread = kill_one(tmp_path) if killed else None
     found = {(stream.segment_id, stream.token_ids.tobytes()) for stream in engine.generate(source)}
     if thread:
         thread.join()
@@ -114,7 +122,7 @@ def test_blocks_go_to_all_workers_and_none_is_lost(engine, tmp_path, killed):
     """Whole blocks come back, each once."""
     wanted = requests(80)
     blocks = [(number, wanted[number * 8 : number * 8 + 8]) for number in range(10)]
-    thread = kill_one(tmp_path, 0.3) if killed else None
+    thread = kill_one(tmp_path) if killed else None
     found = dict(engine.generate_blocks(iter(blocks)))
     if thread:
         thread.join()
@@ -122,6 +130,35 @@ def test_blocks_go_to_all_workers_and_none_is_lost(engine, tmp_path, killed):
     for number, block in blocks:
         assert {r.segment_id for r in block} == {stream.segment_id for stream in found[number]}
     assert (3 if killed else 2) == len(list(tmp_path.iterdir()))
+
+
+def test_machine_that_joins_is_used(cluster, tmp_path, monkeypatch):
+    """One worker at first; another node comes amid the work, and speaks too."""
+    monkeypatch.setattr(ray_engine, "LOOK_S", 0.2)
+    made = RayEngine(
+        functools.partial(make_slow, str(tmp_path)), address="auto", device="cpu", num_workers=None
+    )
+    joined = None
+
+    def source():
+        nonlocal joined
+        for request in requests(400):
+            if request.seed == 20:
+                assert 1 == len(list(tmp_path.iterdir()))
+                joined = cluster.add_node(num_cpus=1)
+            yield request
+            if len(list(tmp_path.iterdir())) > 1 and request.seed > 100:
+                return
+
+    try:
+        found = [stream.segment_id for stream in made.generate(source())]
+    finally:
+        made.close()
+        if joined is not None:
+            cluster.remove_node(joined)
+    assert 2 == len(list(tmp_path.iterdir()))
+    assert sorted(set(found)) == sorted(found)
+    assert len(found) > 100
 
 
 def test_workers_that_keep_dying_end_the_run():
@@ -132,9 +169,16 @@ def test_workers_that_keep_dying_end_the_run():
     broken.close()
 
 
+def make_noted(folder: str, *arguments) -> Engine:
+    """Make the real engine, and leave word of which process it is in."""
+    (Path(folder) / str(os.getpid())).touch()
+    return chosen_engine(*arguments)
+
+
 def test_builtin_voice_speaks_the_same_bytes_on_ray(tmp_path):
-    """Fixed blocks, two workers, the real engine: every file and manifest as without Ray."""
-    table = tmp_path / "table.csv"
+    """Fixed blocks, two workers of which one is killed, the real engine: every file and manifest as without Ray."""
+    table, workers = tmp_path / "table.csv", tmp_path / "workers"
+    workers.mkdir()
     words = ["one", "two", "three", "four", "five", "six"]
     table.write_text("id,text\n" + "".join(f"{w},Number {w} it is.\n" for w in words), encoding="utf-8")
     made = {}
@@ -146,9 +190,23 @@ def test_builtin_voice_speaks_the_same_bytes_on_ray(tmp_path):
                 "engine.ray": address, "engine.ray_workers": 2, "quality.max_attempts": 1,
             },
         )  # fmt: skip
-        report = render_prompts(str(table), tmp_path / name, config)
+        factories = Factories(engine=functools.partial(make_noted, str(workers))) if address else None
+        thread = kill_one(workers) if address else None
+        report = render_prompts(str(table), tmp_path / name, config, factories=factories)
+        if thread:
+            thread.join()
         assert 6 == report.num_done + report.num_failed
         files = sorted(path for path in (tmp_path / name).iterdir() if "ledger" not in path.name)
         made[name] = {path.name: path.read_bytes() for path in files}
     assert 8 == len(made["plain"])
     assert made["plain"] == made["ray"]
+    assert 3 == len(list(workers.iterdir()))
+
+
+def test_address_where_nobody_is():
+    """At once, not after Ray's minutes; a client's address is refused too."""
+    with pytest.raises(EngineError, match=r"can't reach Ray at '127.0.0.1:1': .*refused"):
+        check_address("127.0.0.1:1")
+    with pytest.raises(ConfigError, match="Ray Client can't stream"):
+        check_address("ray://head:10001")
+    check_address("auto")
