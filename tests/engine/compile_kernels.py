@@ -78,7 +78,7 @@ def main() -> None:
             TOKENS_PER_BLOCK=32,
             TILE=64,
             PRECISION="tf32",
-            COMPUTE=tl.bfloat16,
+            COMPUTE=tl.float16 if eighth else tl.bfloat16,
         )
     build(to_float8_kernel, [HALF, EIGHTH, SINGLE, "i32"], BLOCK=4096)
     for stop_column in (4096, -1):

@@ -26,7 +26,7 @@ from orpheus_batch.units import TOKENS_PER_FRAME
 logger = logging.getLogger(__name__)
 
 _MAX_PREFILL_TOKENS = 16_384
-"""padded prompts written in one go; halved when memory runs out"""
+"""of prompts written in one go; halved when memory runs out"""
 
 
 class _Launched:
@@ -176,21 +176,14 @@ class FrameLane:
         requests = [sequence.request for sequence in joining]
         blocks = [self._blocks[sequence] for sequence in joining]
         self._state.fill(free, requests, [sequence.max_frames for sequence in joining], blocks)
-        # prompts of like length share a batch: they are padded to the longest
-        prompts = sorted(
-            (
-                (len(r.prompt_token_ids), slot, r.prompt_token_ids)
-                for slot, r in zip(free, requests, strict=True)
-            )
-        )
-        prompts = [(slot, prompt) for length, slot, prompt in prompts if length > 1]
+        prompts = [(slot, r.prompt_token_ids) for slot, r in zip(free, requests, strict=True)]
+        prompts = [(slot, prompt) for slot, prompt in prompts if len(prompt) > 1]
         self._stats.num_prefill_tokens += sum(len(prompt) - 1 for _, prompt in prompts)
         while prompts:
-            width = len(prompts[0][1]) - 1
-            count = 1
+            count, num_tokens = 0, 0
             while count < len(prompts):
-                width = len(prompts[count][1]) - 1
-                if (count + 1) * width > self._max_prefill_tokens:
+                num_tokens += len(prompts[count][1]) - 1
+                if count and num_tokens > self._max_prefill_tokens:
                     break
                 count += 1
             if self._prefill(prompts[:count]):
@@ -213,8 +206,7 @@ class FrameLane:
                 ) from error
         if self._model.device.type == "cuda":
             torch.cuda.empty_cache()
-        longest = max(len(prompt) - 1 for _, prompt in group)
-        self._max_prefill_tokens = max(1, len(group) // 2) * longest
+        self._max_prefill_tokens = max(1, sum(len(prompt) - 1 for _, prompt in group) // 2)
         logger.warning("out of memory: prompts go on %d tokens at a time", self._max_prefill_tokens)
         return False
 

@@ -13,7 +13,6 @@ import torch.nn.functional as F
 from orpheus_batch.engine.torch.float8 import Float8Linear
 from orpheus_batch.engine.torch.frame_state import FrameState
 from orpheus_batch.engine.torch.kernels import operations_for
-from orpheus_batch.engine.torch.kernels.reference import unscaled
 from orpheus_batch.engine.torch.kernels.types import LayerCache, Product, Rows
 from orpheus_batch.engine.torch.products import Linear
 from orpheus_batch.engine.torch.rope import rotations
@@ -101,47 +100,22 @@ class FrameModel:
     def prefill(self, prompts: list[tuple[int, ...]], slots: list[int], state: FrameState) -> None:
         """Write keys and values of whole prompts into the blocks of their slots, all but their last tokens.
 
+        A prompt's token looks at what comes before it as a generated one does: each is a row of one step, keys and
+        values of all rows being in the cache before any row reads them. (Few launches matter: the queue before the
+        device holds about a thousand, and a host that fills it waits for the frame in flight.)
+
         Args:
             prompts: Each of at least two ids.
             slots: Of each prompt; their block tables are filled.
             state: Holds the tables.
         """
-        config = self._config
         lengths = np.array([len(prompt) - 1 for prompt in prompts])
-        width = int(lengths.max())
         positions = np.concatenate([np.arange(n) for n in lengths]).astype(np.int32)
-        owners = np.repeat(np.arange(len(prompts)), lengths)
-        upload = state.upload
-        place = upload(owners * width + positions)  # of each token among padded rows
-        tokens = upload(np.concatenate([np.array(prompt[:-1], dtype=np.int64) for prompt in prompts]))
-        used = -(-width // self.tokens_per_block)
-        tables = state.table[:, :used][upload(np.array(slots, dtype=np.int64)[owners])]
-        at = upload(positions)
-        hidden = self._weights.embedding[tokens]
-        num_kv, size = config.num_kv_heads, config.head_dim
-
-        def padded(rows: torch.Tensor) -> torch.Tensor:
-            full = rows.new_zeros(len(prompts) * width, *rows.shape[1:])
-            full[place] = rows
-            return full.view(len(prompts), width, *rows.shape[1:]).transpose(1, 2)
-
-        def attend(query: torch.Tensor, qkv: torch.Tensor) -> torch.Tensor:
-            keys = qkv.unflatten(1, (-1, size))[:, -2 * num_kv : -num_kv]
-            pairs = keys.unflatten(2, (-1, 2))
-            even, odd = pairs.unbind(-1)
-            cos, sin = (part[at.long()][:, None] for part in (self._cosines, self._sines))
-            keys = torch.stack([even * cos - odd * sin, even * sin + odd * cos], dim=-1).flatten(2)
-            values = qkv.unflatten(1, (-1, size))[:, -num_kv:]
-            shared = config.queries_per_kv_head
-            keys, values = (
-                padded(part.to(query.dtype)).repeat_interleave(shared, dim=1) for part in (keys, values)
-            )
-            attended = F.scaled_dot_product_attention(
-                padded(query.unflatten(1, (-1, size))), keys, values, is_causal=True
-            )
-            return attended.transpose(1, 2).flatten(0, 1)[place].flatten(1)
-
-        self._layers(hidden, at, tables, attend, is_prefill=True)
+        tokens = np.concatenate([np.array(prompt[:-1], dtype=np.int64) for prompt in prompts])
+        used = -(-int(lengths.max()) // self.tokens_per_block)
+        owners = state.upload(np.repeat(np.array(slots, dtype=np.int64), lengths))
+        hidden = self._weights.embedding[state.upload(tokens)]
+        self._layers(hidden, state.upload(positions), state.table[:, :used][owners], is_prefill=True)
 
     def _frame(self, state: FrameState, size: int) -> None:
         """Run seven steps, as they are captured."""
@@ -161,8 +135,10 @@ class FrameModel:
                 sampling,
             )
 
-    def _layers(self, hidden, positions, table, attend=None, is_prefill=False) -> Rows:
-        """Take one token a row through all layers; ``attend`` stands in for attention over the cache.
+    def _layers(
+        self, hidden: torch.Tensor, positions: torch.Tensor, table: torch.Tensor, is_prefill: bool = False
+    ) -> Rows:
+        """Take one token a row through all layers.
 
         Returns:
             The normed hidden state [n, hidden]; of a prefill nothing that is of use.
@@ -175,10 +151,7 @@ class FrameModel:
             query = operations.rotate_and_store(qkv, positions, self._cosines, self._sines, table, cache)
             if is_prefill and index == self._config.num_layers - 1:
                 return normed  # nobody reads what the last layer would make of a prompt
-            if attend is None:
-                attended = operations.decode_attention(query, positions, table, cache)
-            else:
-                attended = attend(query, unscaled(qkv))
+            attended = operations.decode_attention(query, positions, table, cache)
             rows = operations.to_float8(attended) if self._float8 else Rows(attended)
             delta = _times(rows, layer.out)
             normed = operations.add_norm(hidden, delta, layer.post_attention_norm, eps, self._float8)

@@ -114,36 +114,30 @@ def rotate_and_store_kernel(
     position = tl.load(positions + slot)
     if position >= 0:
         head = tl.program_id(1) * HEADS + tl.arange(0, HEADS)
+        dim = tl.arange(0, 2 * HALF)
         pair = tl.arange(0, HALF)
         total: tl.constexpr = NUM_HEADS + 2 * NUM_KV_HEADS
-        inside = (head[:, None] < total) & (pair[None, :] < HEAD_DIM // 2)
-        column = head[:, None] * HEAD_DIM + 2 * pair[None, :]
-        row = qkv + slot * (total * HEAD_DIM)
-        even = tl.load(row + column, mask=inside, other=0.0).to(tl.float32)
-        odd = tl.load(row + column + 1, mask=inside, other=0.0).to(tl.float32)
+        inside = (head[:, None] < total) & (dim[None, :] < HEAD_DIM)
+        column = head[:, None] * HEAD_DIM + dim[None, :]
+        x = tl.load(qkv + slot * (total * HEAD_DIM) + column, mask=inside, other=0.0).to(tl.float32)
         if SCALED:
-            by = tl.load(row_scale + slot)
-            even = even * by * tl.load(column_scale + column, mask=inside, other=0.0)
-            odd = odd * by * tl.load(column_scale + column + 1, mask=inside, other=0.0)
+            x = x * tl.load(row_scale + slot) * tl.load(column_scale + column, mask=inside, other=0.0)
+        even, odd = tl.split(tl.reshape(x, [HEADS, HALF, 2]))
         angle = position.to(tl.int64) * (HEAD_DIM // 2) + pair
         cos = tl.load(cosines + angle, mask=pair < HEAD_DIM // 2, other=1.0)[None, :]
         sin = tl.load(sines + angle, mask=pair < HEAD_DIM // 2, other=0.0)[None, :]
         is_rotated = head[:, None] < NUM_HEADS + NUM_KV_HEADS
-        first = tl.where(is_rotated, even * cos - odd * sin, even)
-        second = tl.where(is_rotated, even * sin + odd * cos, odd)
+        rotated = tl.join(even * cos - odd * sin, even * sin + odd * cos)
+        x = tl.where(is_rotated, tl.reshape(rotated, [HEADS, 2 * HALF]), x)
         is_query = inside & (head[:, None] < NUM_HEADS)
-        at = query + slot * (NUM_HEADS * HEAD_DIM) + column
-        tl.store(at, first.to(query.dtype.element_ty), mask=is_query)
-        tl.store(at + 1, second.to(query.dtype.element_ty), mask=is_query)
+        tl.store(query + slot * (NUM_HEADS * HEAD_DIM) + column, x.to(query.dtype.element_ty), mask=is_query)
         if CLAMP:
-            first = tl.minimum(tl.maximum(first, -FLOAT8_MAX), FLOAT8_MAX)
-            second = tl.minimum(tl.maximum(second, -FLOAT8_MAX), FLOAT8_MAX)
+            x = tl.minimum(tl.maximum(x, -FLOAT8_MAX), FLOAT8_MAX)
         block = tl.load(table + slot * table_stride + position // TOKENS_PER_BLOCK).to(tl.int64)
         cell = position % TOKENS_PER_BLOCK
         for is_value in tl.static_range(2):
             kv_head = head[:, None] - NUM_HEADS - is_value * NUM_KV_HEADS
             mine = inside & (kv_head >= 0) & (kv_head < NUM_KV_HEADS)
-            place = ((block * NUM_KV_HEADS + kv_head) * TOKENS_PER_BLOCK + cell) * HEAD_DIM + 2 * pair[None, :]
+            place = ((block * NUM_KV_HEADS + kv_head) * TOKENS_PER_BLOCK + cell) * HEAD_DIM + dim[None, :]
             pool = values if is_value else keys
-            tl.store(pool + place, first.to(pool.dtype.element_ty), mask=mine)
-            tl.store(pool + place + 1, second.to(pool.dtype.element_ty), mask=mine)
+            tl.store(pool + place, x.to(pool.dtype.element_ty), mask=mine)
