@@ -60,6 +60,19 @@ def test_manifest_tells_what_was_done(undisturbed):
     assert all(-21 < float(row["loudness_db"]) < -19 for row in rows)
 
 
+def test_manifests_open_in_pandas_and_datasets(undisturbed, tmp_path, monkeypatch):
+    """As they lie there, with numbers as numbers."""
+    pandas, datasets = pytest.importorskip("pandas"), pytest.importorskip("datasets")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    frame = pandas.read_csv(undisturbed.out / "manifest.csv")
+    assert (6, "int64", "float64") == (len(frame), str(frame["seed"].dtype), str(frame["duration_s"].dtype))
+    loaded = datasets.load_dataset(
+        "json", data_files=str(undisturbed.out / "manifest.jsonl"), cache_dir=str(tmp_path), split="train"
+    )
+    assert AUDIO == loaded["file"]
+    assert list(frame["seed"]) == loaded["seed"]
+
+
 @pytest.mark.parametrize("name", ["a.wav", "c.flac", "d.mp3", "deep/down/e.opus"])
 def test_files_say_that_they_are_synthetic(undisturbed, name):
     """In the file itself, where it stays when the file is passed on."""
