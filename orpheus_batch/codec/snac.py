@@ -136,13 +136,13 @@ class SnacCodec:
         import torch
 
         from orpheus_batch.codec.batches import BatchedDecoder
-        from orpheus_batch.codec.snac_fused import FusedSnacDecoder
+        from orpheus_batch.codec.snac_fused import fused_decoder_that_runs
 
         exact = functools.partial(self._decoder.decode, tiled=False)
         max_exact_frames = max_frames or MAX_FRAMES_PER_BATCH
         if self.precision == "float32":
             return BatchedDecoder(exact, self.device, max_exact_frames)
-        fused = FusedSnacDecoder(self._decoder, getattr(torch, self.precision))
+        fused = fused_decoder_that_runs(self._decoder, getattr(torch, self.precision))
         if max_frames is None:
             max_frames = max(MAX_BATCH_BYTES // fused.bytes_per_frame, 1)
         return BatchedDecoder(fused.decode, self.device, max_frames, exact, max_frames)

@@ -15,15 +15,19 @@ Nothing here waits for the device. It does not know files, streams of a GPU, or 
 not finite. Source: as for `snac_decoder`.
 """
 
+import logging
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from types import ModuleType
 
 import torch
 
-from orpheus_batch.codec.kernels import operations_for
+from orpheus_batch.codec.kernels import has_triton, operations_for, reference
 from orpheus_batch.codec.kernels.types import Columns, FilterWeights
 from orpheus_batch.codec.snac_decoder import Block, Depthwise, Seeds, SnacDecoder, Snake
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,7 @@ class FusedSnacDecoder:
     def __init__(self, plain: SnacDecoder, dtype: torch.dtype, operations: ModuleType | None = None):
         self.device = plain.device
         self.dtype = dtype
-        self._operations = operations or operations_for(plain.device)
+        self.operations = operations or operations_for(plain.device)
         self._latents = plain.latents
         self._first = _taps(plain.first)
         self._project = plain.project.weight.T.to(dtype).contiguous()
@@ -106,15 +110,15 @@ class FusedSnacDecoder:
         seeds = torch.as_tensor(seeds, dtype=torch.int64, device=self.device)
         latents = self._latents(levels).to(self.dtype)
         x = Columns(latents, self._no_bias, stops.int(), latents.shape[1], 0)
-        y = self._operations.filtered(x, None, self._first, None)
+        y = self.operations.filtered(x, None, self._first, None)
         x = Columns(y @ self._project, self._project_bias, x.stops, x.num_columns, 0)
         for level in self._levels:
             x = self._upsample(level, x, seeds)
-        return self._operations.to_samples(x, self._last_snake, self._last, self._last_bias)
+        return self.operations.to_samples(x, self._last_snake, self._last, self._last_bias)
 
     def _upsample(self, level: _Level, x: Columns, seeds: torch.Tensor) -> Columns:
         batch, stride = len(x.values), level.stride
-        rows = self._operations.with_neighbour(x, level.snake)
+        rows = self.operations.with_neighbour(x, level.snake)
         stops, num_columns = x.stops * stride, x.num_columns * stride
         del x
         values = (rows.flatten(0, 1) @ level.product).view(batch, num_columns + stride, -1)
@@ -122,12 +126,12 @@ class FusedSnacDecoder:
         # Row 0 lies half a stride before the stream's beginning: that is the convolution's padding.
         x = Columns(values, level.bias, stops, num_columns, stride // 2)
         if level.noise is not None and level.noise_bias is not None:
-            noise = self._operations.normal_noise(seeds, level.index, num_columns)
-            self._operations.add_noise(x, values @ level.noise, level.noise_bias, noise)
+            noise = self.operations.normal_noise(seeds, level.index, num_columns)
+            self.operations.add_noise(x, values @ level.noise, level.noise_bias, noise)
         flat = values.flatten(0, 1)
         for unit in level.units:
             x = replace(x, pending=unit.pending)
-            y = self._operations.filtered(x, unit.first, unit.taps, unit.second)
+            y = self.operations.filtered(x, unit.first, unit.taps, unit.second)
             flat.addmm_(y.flatten(0, 1), unit.product)
         return replace(x, pending=level.pending)
 
@@ -157,6 +161,44 @@ class FusedSnacDecoder:
             units=tuple(units),
             pending=pending,
         )
+
+
+def fused_decoder_that_runs(plain: SnacDecoder, dtype: torch.dtype) -> FusedSnacDecoder:
+    """Return a decoder that has decoded one frame, with PyTorch's operations where Triton's kernels do not run.
+
+    Triton compiles on the user's machine, with the C compiler and the driver that are there; what it lacks shows
+    only then. Kernels that it made stay in its cache.
+
+    Args:
+        plain: Whose weights to take.
+        dtype: See `FusedSnacDecoder`.
+    """
+    decoder = FusedSnacDecoder(plain, dtype)
+    levels = [torch.zeros((1, num_codes), dtype=torch.int32, device=plain.device) for num_codes in (1, 2, 4)]
+    stops = torch.full((1,), 4, device=plain.device)
+    try:
+        with torch.inference_mode():
+            decoder.decode(levels, stops, [0]).cpu()
+    except _not_runnable() as error:
+        if decoder.operations is reference:
+            raise
+        what = f"{type(error).__name__}: {error}".splitlines()[0]
+        logger.warning(
+            "Triton's kernels do not run here (%s); the codec takes PyTorch's operations, which are slower",
+            what,
+        )
+        decoder = FusedSnacDecoder(plain, dtype, reference)
+    return decoder
+
+
+def _not_runnable() -> tuple[type[Exception], ...]:
+    """Return what Triton raises where something that it needs is missing."""
+    errors: tuple[type[Exception], ...] = (RuntimeError, OSError, ImportError, subprocess.SubprocessError)
+    if has_triton():
+        from triton.errors import TritonError
+
+        errors += (TritonError,)
+    return errors
 
 
 def _taps(filter_: Depthwise) -> FilterWeights:

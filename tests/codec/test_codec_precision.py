@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from orpheus_batch.codec import kernels, snac
+from orpheus_batch.codec import kernels, snac, snac_fused
 from orpheus_batch.codec.snac import SnacCodec, codec_fingerprint, resolve_codec_precision
 from orpheus_batch.codec.snac_fused import FusedSnacDecoder
 from orpheus_batch.config import load_config
@@ -74,11 +74,31 @@ def test_what_float16_cannot_hold_is_decoded_in_float32(codec_dir, device, monke
     plain = SnacCodec(codec_dir, device=device, precision="float32")
     codec = SnacCodec(codec_dir, device=device, precision="float16", max_frames_per_batch=5)
     codec._batches._decode.__self__._project.mul_(1e6)
+    if device == "cuda":
+        torch.cuda.synchronize()  # the codec's stream does not wait for this one
     with caplog.at_level(logging.WARNING):
         got = codec.decode(STREAMS, SEEDS)
     for expected, samples in zip(plain.decode(STREAMS, SEEDS), got, strict=True):
         np.testing.assert_allclose(samples.samples, expected.samples, rtol=0, atol=snac.BATCH_TOLERANCE)
     assert ["half precision is too narrow"] == [r.getMessage()[:28] for r in caplog.records]
+
+
+class Broken:
+    """Triton's operations on a machine without a C compiler."""
+
+    def __getattr__(self, name):
+        raise RuntimeError("Failed to find C compiler. Please specify via CC environment variable")
+
+
+def test_kernels_that_do_not_run_are_replaced(codec_dir, monkeypatch, caplog):
+    """The same samples, more slowly, and the reason: what Triton lacks shows when it first compiles."""
+    expected = SnacCodec(codec_dir, device="cpu", precision="float16").decode(STREAMS, SEEDS)
+    monkeypatch.setattr(snac_fused, "operations_for", lambda device: Broken())
+    with caplog.at_level(logging.WARNING):
+        got = SnacCodec(codec_dir, device="cpu", precision="float16").decode(STREAMS, SEEDS)
+    for one, other in zip(expected, got, strict=True):
+        np.testing.assert_array_equal(one.samples, other.samples)
+    assert "Failed to find C compiler" in caplog.text
 
 
 def test_memory_of_a_batch_is_bounded(codec_dir, monkeypatch):
@@ -95,6 +115,7 @@ def test_memory_of_a_batch_is_bounded(codec_dir, monkeypatch):
     bytes_per_frame = bytes_per_frame.bytes_per_frame
     monkeypatch.setattr(snac, "MAX_BATCH_BYTES", 20 * bytes_per_frame + 1)
     codec = SnacCodec(codec_dir, device="cpu", precision="float16")
+    seen.clear()
     codec.decode([codes(1 + i % 7, i) for i in range(30)], range(30))
     assert len(seen) > 4
     assert 20 >= max(padded for padded, _ in seen)
