@@ -39,16 +39,22 @@ _LENGTH = re.compile(
     r"(?:(?P<ms>ms|msecs?|milliseconds?)|s|secs?|seconds?)\.?\s*",
     re.IGNORECASE,
 )
-_MARKUP = words(
-    "a abbr acronym address applet area article aside audio b base basefont bdi bdo big blockquote body br button "
-    "canvas caption center cite code col colgroup data datalist dd del details dfn dialog dir div dl dt em embed "
-    "fieldset figcaption figure font footer form frame frameset h1 h2 h3 h4 h5 h6 head header hgroup hr html i "
-    "iframe img input ins kbd label legend li link main map mark math menu meta meter nav noframes noscript object "
-    "ol optgroup option output p param picture pre progress q rp rt ruby s samp script search section select slot "
-    "small source span strike strong style sub summary sup svg table tbody td template textarea tfoot th thead "
-    "time title tr track tt u ul var video wbr"
+_FEELINGS = words(
+    "afraid amazed amused angry annoyed anxious applause argh awe belch blush bored breath breathe breathes "
+    "breathing breathy burp calm cheer cheerful clap clear-throat clear_throat clears-throat clears_throat "
+    "confident confused contempt cries cry crying curious desperate determined disappointed disgust disgusted "
+    "dramatic eager ecstatic embarrassed emotion emotional emphasis excited excitement exhale exhales fast fear "
+    "fearful frightened frustrated frustration furious gentle giggle giggles giggling grin groggy growl grumble "
+    "grunt grunts guffaw gulp happily happiness happy hesitant hiccup hiss hmm hum hums inhale inhales joy joyful "
+    "laughter loud loudly lovingly mad mischievous moan moans mumble murmur mutter nervous neutral normal panic "
+    "pant panting pants playful proud puke quiet quietly rage relaxed relief relieved sad sadly sadness sarcasm "
+    "sarcastic scared scream screaming screams serious shocked shout shouting shouts shush shy silence singing "
+    "sings sleepy slow slowly smile smiles smiling smirk sneeze sneezes snicker sniff sniffs snore snores snort "
+    "snorts sob sobbing sobs soft softly sorrow stern stutter surprise surprised sympathetic tearful tense "
+    "terrified throat tired tsk tut ugh uhm umm upset wail weary weep weeping weeps wheeze whimper whine whisper "
+    "whispering whispers whistle worried wow yawning yell yelling yells"
 )
-"""words of HTML: a book about it means them, and they are read"""
+"""what people ask a voice for in angle brackets; other words there (<type>, <url>, <Name>) are the book's own"""
 _STEMS = re.compile(r"(?:s|es|ed|ing|ter|ingly)$")
 _LEADING = re.compile(r"[,.;:!?…”’»)\]]+|[\"'](?=[\s,.;:!?]|$)")
 _ENDS = re.compile(r"[.!?…][\"'”’»)\]]*$")
@@ -140,22 +146,20 @@ def nearest_tag(word: str, tags: Sequence[str]) -> str:
     names = {tag.strip("<>"): tag for tag in tags}
     folded = word.lower()
     for candidate in (folded, _STEMS.sub("", folded)):
-        near = difflib.get_close_matches(candidate, names, n=1, cutoff=0.7)
+        near = difflib.get_close_matches(candidate, names, n=1, cutoff=0.75)
         if near:
             return names[near[0]]
     return ""
 
 
 def _tag_reason(match: re.Match[str], tags: Sequence[str]) -> str:
-    """Return why a tag is taken out; "" if it stays: the voice's own, markup, a name in brackets."""
+    """Return why a tag is taken out; "" if it stays: the voice's own, and words that ask for no feeling."""
     written, word = match.group(), match["tag"].lower()
-    if written in tags or word in _MARKUP:
+    if written in tags:
         return ""
     if not match["close"] and f"<{word}>" in EMOTION_TAGS and f"<{word}>" not in tags:
         return FOREIGN_TAG
-    if match["tag"].islower() or nearest_tag(word, EMOTION_TAGS):
-        return UNKNOWN_TAG
-    return ""
+    return UNKNOWN_TAG if word in _FEELINGS or nearest_tag(word, EMOTION_TAGS) else ""
 
 
 def _cut_at_marks(chapter: Chapter, sentence: Sentence, marks: Sequence[Mark]) -> list[Sentence]:

@@ -145,9 +145,12 @@ def test_wrong_tags_are_taken_out_and_reported(tag):
     assert [(tag, UNKNOWN_TAG)] == _skipped(text, ORPHEUS_TAGS)
 
 
-def test_words_of_markup_are_read():
-    """A book about HTML speaks of its elements; control tokens stay words too."""
-    assert [] == find_marks("the <head> and the <body>, <custom_token_5>, <|eot_id|>, 3 < x > 2", ORPHEUS_TAGS)
+@pytest.mark.parametrize(
+    "word", ["<head>", "<type>", "<triplet>", "<url>", "<yourname>", "<Name>", "<custom_token_5>"]
+)
+def test_other_words_in_brackets_are_the_books_own(word):
+    """A manual speaks of its placeholders, and of elements of HTML; they are read as words, as control tokens are."""
+    assert [] == find_marks(f"Put {word} there, <|eot_id|>, 3 < x > 2", ORPHEUS_TAGS)
 
 
 @pytest.mark.parametrize(

@@ -161,34 +161,35 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"; there is: {', '.join(names)}" if names else ""
 
 
-Path_ = tuple[str, ...]
+Keys = tuple[str, ...]
+"""of a value, from the top of the file"""
 
 
 class _Reader:
     """Checks the parts of one file."""
 
-    def __init__(self, file: str, lines: dict[Path_, int], pack: ModelPack):
+    def __init__(self, file: str, lines: dict[Keys, int], pack: ModelPack):
         self._file = file
         self._lines = lines
         self._pack = pack
 
-    def fail(self, path: Path_, message: str) -> ConfigError:
+    def fail(self, path: Keys, message: str) -> ConfigError:
         line = self._lines.get(path)
         return ConfigError(f"{self._file}{f', line {line}' if line else ''}: {message}")
 
-    def mapping(self, value: Any, path: Path_) -> dict[str, Any]:
+    def mapping(self, value: Any, path: Keys) -> dict[str, Any]:
         if value is None:
             return {}
         if not isinstance(value, dict):
             raise self.fail(path, f"'{'.'.join(path)}' must hold keys and values, not {value!r}")
         return value
 
-    def known_keys(self, tree: dict[str, Any], path: Path_, known: tuple[str, ...]) -> None:
+    def known_keys(self, tree: dict[str, Any], path: Keys, known: tuple[str, ...]) -> None:
         for key in tree:
             if key not in known:
                 raise self.fail((*path, key), f"unknown key '{key}'{did_you_mean(key, known)}")
 
-    def voice(self, value: Any, path: Path_) -> str:
+    def voice(self, value: Any, path: Keys) -> str:
         if value is None:
             return ""
         if not isinstance(value, str):
@@ -240,7 +241,7 @@ class _Reader:
                     )
 
 
-def _read(file: Path) -> tuple[dict[str, Any], dict[Path_, int]]:
+def _read(file: Path) -> tuple[dict[str, Any], dict[Keys, int]]:
     """Read YAML as strings, lists and mappings, with the line of each key; no key twice."""
     import yaml
 
@@ -259,9 +260,9 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[Path_, int]]:
         raise ConfigError(f"can't read the cast {file}: {error}") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"the cast {file} is not YAML: {error}") from error
-    lines: dict[Path_, int] = {}
+    lines: dict[Keys, int] = {}
 
-    def plain(node: Any, path: Path_) -> Any:
+    def plain(node: Any, path: Keys) -> Any:
         if isinstance(node, yaml.MappingNode):
             tree: dict[str, Any] = {}
             for key_node, value_node in node.value:
