@@ -155,7 +155,8 @@ def _html_package(path: Path, root: Element) -> Package:
 def _marks(found: Extracted, package: Package, documents: list[tuple[str, Element]]) -> list[_Mark]:
     """Return where sections begin, in order, the first at 0."""
     starts = dict(found.document_starts)
-    marks = [mark for entry in _chapter_entries(package.contents) if (mark := _mark(found, package, entry))]
+    contents = _resolved(package.contents, starts)
+    marks = [mark for entry in _chapter_entries(contents) if (mark := _mark(found, package, entry))]
     if not marks:
         marks = _marks_by_headings(found)
     taken = {mark.start for mark in marks}
@@ -183,9 +184,45 @@ def _marks(found: Extracted, package: Package, documents: list[tuple[str, Elemen
         if not mark.reason and mark.start in paths:
             mark.reason = _matter_of(package, paths[mark.start], roots[paths[mark.start]])
         mark.reason = mark.reason or _matter_by_title(mark.title)
+    marks = _with_unlisted(found, marks, documents)
     if not marks or marks[0].start:
         marks.insert(0, _Mark(0, "", ""))
     return marks
+
+
+def _with_unlisted(
+    found: Extracted, marks: list[_Mark], documents: Sequence[tuple[str, Element]]
+) -> list[_Mark]:
+    """Add chapters of text that the contents do not name and that would be left out with the matter before it."""
+    starts = dict(found.document_starts)
+    ends = dict(zip(starts, [*list(starts.values())[1:], len(found.text)], strict=True))
+    added: list[_Mark] = []
+    for path, root in documents:
+        before = max(
+            (m for m in (*marks, *added) if m.start <= starts[path]), key=lambda m: m.start, default=None
+        )
+        if before is None or not before.reason or before.start == starts[path]:
+            continue
+        text = found.text[starts[path] : ends[path]]
+        linked = sum(len("".join(e.itertext())) for e in root.iter() if local_name(e.tag) == "a")
+        if len(text.split()) >= _FRONT_WORDS and linked < len(text) / 2:
+            heading = next((h.text for h in found.headings if starts[path] <= h.start < ends[path]), "")
+            added.append(_Mark(starts[path], heading))
+    return sorted([*marks, *added], key=lambda mark: mark.start)
+
+
+def _resolved(contents: Sequence[ContentsEntry], starts: dict[str, int]) -> list[ContentsEntry]:
+    """Find the documents of entries whose links are wrong by a folder, as some converters write them."""
+    by_name: dict[str, list[str]] = {}
+    for path in starts:
+        by_name.setdefault(path.rpartition("/")[2], []).append(path)
+    resolved = []
+    for entry in contents:
+        named = by_name.get(entry.path.rpartition("/")[2], [])
+        resolved.append(
+            replace(entry, path=named[0]) if entry.path not in starts and len(named) == 1 else entry
+        )
+    return resolved
 
 
 def _chapter_entries(contents: Sequence[ContentsEntry]) -> list[ContentsEntry]:

@@ -7,7 +7,7 @@ cleaning takes out. Chapters are not known here.
 
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from xml.etree.ElementTree import Element
 
 from orpheus_batch.data import Boundary, TextUnit
@@ -24,6 +24,12 @@ _MEDIA = frozenset({"audio", "video", "iframe", "object", "canvas", "embed"})
 _PAGE_CLASS = re.compile(r"(?:^|[\s_-])(?:page-?(?:num(?:ber)?|no|break)|pb|pginternal-num)(?:$|[\s_-])", re.I)
 _VERSE = re.compile(r"(?:^|[\s:_-])(?:verse|poem|poetry|stanza|linegroup|song|hymn)(?:$|[\s_-])", re.I)
 _LINE = re.compile(r"(?:^|\s)(?:line|l|l-\d|i\d{1,2}|verse-?line|indent-?\d?)(?:$|\s)", re.I)
+_CODE = re.compile(
+    r"(?:^|[\s_-])(?:highlight|source-?code|programlisting|screen|code-?block|code-?listing|literal-?block|listing|"
+    r"console|terminal|synopsis)(?:$|[\s_-])",
+    re.I,
+)
+_NAVIGATION = frozenset({"navigation", "search", "doc-toc", "doc-pagelist"})
 _HIDDEN = re.compile(r"display\s*:\s*none", re.I)
 _BLANKS = re.compile(r"[ \t\r\n\f]+")
 _MARKS = re.compile(f"{OPEN}[^{CLOSE}]*{CLOSE}")
@@ -63,6 +69,8 @@ class _State:
     heading: int = 0
     verse: bool = False
     preformatted: bool = False
+    code: bool = False
+    """within a block that shows code: what is preformatted there is no verse"""
 
 
 class Extractor:
@@ -155,6 +163,10 @@ class Extractor:
         if "pagebreak" in kinds or role == "doc-pagebreak" or _PAGE_CLASS.search(classes):
             self._out.handled["page number"] += 1
             return _with(state, apart="page number")
+        if role in _NAVIGATION:
+            return _with(state, reason=state.reason or "navigation")
+        if re.search(r"(?:^|\s)link-target(?:$|\s)", classes):
+            return _with(state, apart="link target")
         if element.get("hidden") is not None or _HIDDEN.search(element.get("style", "")):
             return _with(state, reason="hidden") if name in BLOCKS else _with(state, apart="hidden")
         if name in ("rt", "rp"):
@@ -174,19 +186,23 @@ class Extractor:
             return _with(state, reason=state.reason or "table")
         if name == "pre":
             code = (
-                any(local_name(child.tag) in ("code", "samp", "kbd") for child in element.iter())
+                state.code
+                or any(local_name(child.tag) in ("code", "samp", "kbd") for child in element.iter())
                 or "code" in classes
+                or bool(_CODE.search(classes))
             )
             self._out.handled["code" if code else "verse"] += 1
             kept = _with(state, reason=state.reason or ("code" if code else ""))
-            return _State(kept.reason, kept.apart, 0, not code, True)
+            return replace(kept, heading=0, verse=not code, preformatted=True)
+        if name == "div" and _CODE.search(classes):
+            return replace(state, code=True)
         if name in _HEADINGS:
-            return _State(state.reason, state.apart, int(name[1]), False, False)
+            return replace(state, heading=int(name[1]), verse=False, preformatted=False)
         if name == "blockquote":
             self._out.handled["block quote"] += 1
         if not state.verse and (_VERSE.search(classes) or any(_VERSE.search(f"-{kind}") for kind in kinds)):
             self._out.handled["verse"] += 1
-            return _State(state.reason, state.apart, state.heading, True, state.preformatted)
+            return replace(state, verse=True)
         return state
 
     def _picture(self, element: Element, state: _State) -> None:
@@ -259,12 +275,10 @@ class Extractor:
 
 
 def _with(state: _State, *, reason: str | None = None, apart: str | None = None) -> _State:
-    return _State(
-        state.reason if reason is None else reason,
-        state.apart if apart is None else apart,
-        state.heading,
-        state.verse,
-        state.preformatted,
+    return replace(
+        state,
+        reason=state.reason if reason is None else reason,
+        apart=state.apart if apart is None else apart,
     )
 
 

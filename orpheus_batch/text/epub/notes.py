@@ -86,12 +86,25 @@ def find_notes(  # noqa: PLR0912 (one rule after another)
             if _begins_block(link, parents) or before or len("".join(body.itertext())) > MAX_NOTE_CHARS:
                 continue
         if body is not None:
+            body = _described(body, parents, notes)
             body = next((b for b in _ancestors(body, parents) if kinds_of(b) & _ONE_NOTE), body)
             if order[id(body)] > order[id(link)] or declared:
                 notes.bodies[id(body)] = body
         notes.markers[id(link)] = id(body) if body is not None else 0
     _find_labels(notes, links, places)
     return notes
+
+
+def _described(body: Element, parents: dict[int, Element], notes: Notes) -> Element:
+    """Return the text of a note whose number is a term of its own: ``<dt>1</dt><dd>text</dd>``."""
+    if local_name(body.tag) != "dt" or id(body) not in parents:
+        return body
+    siblings = list(parents[id(body)])
+    after = siblings[siblings.index(body) + 1 : siblings.index(body) + 2]
+    if not after or local_name(after[0].tag) != "dd":
+        return body
+    notes.labels.add(id(body))
+    return after[0]
 
 
 def _find_labels(

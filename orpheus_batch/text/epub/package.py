@@ -84,7 +84,8 @@ def read_package(archive: EpubArchive) -> Package:
             continue
         if item.path not in archive:
             raise InputError(f"{archive.path}: the book lacks {item.path!r}, which it lists; get another copy")
-        package.spine.append(SpineItem(item.path, element.get("linear", "yes") != "no"))
+        if all(item.path != known.path for known in package.spine):  # some list a document once a section
+            package.spine.append(SpineItem(item.path, element.get("linear", "yes") != "no"))
     if not package.spine:
         raise InputError(f"{archive.path} is no EPUB that can be read: its reading order is empty")
     for element in root.iter():
@@ -152,6 +153,7 @@ def _read_metadata(root: "Element", package: Package) -> None:
             package.language = re.split(r"[-_]", value)[0].lower()
     package.title = min(titles, key=lambda title: title[0])[1] if titles else ""
     authors = [name for role, name in creators if role == "aut"] or [name for _, name in creators]
+    authors = [re.sub(r"\s*<[^<>]*@[^<>]*>$", "", name) for name in authors]  # with an address behind
     package.author = " and ".join(filter(None, [", ".join(authors[:-1]), *authors[-1:]]))
 
 
