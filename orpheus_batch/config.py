@@ -220,7 +220,7 @@ class AudioConfig:
     genre: str = "Audiobook"
     year: str | None = None
     encoder_processes: int | None = None
-    """null: one on up to four cores, else a quarter of them"""
+    """null: a quarter of the cores, beside a GPU all but two, one at least"""
 
 
 @dataclass(frozen=True, slots=True)

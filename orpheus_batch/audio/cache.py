@@ -56,6 +56,16 @@ _PCM_ARGS = ("-f", "s16le", "-ar", str(SAMPLE_RATE_HZ), "-ac", "1")
 
 
 @dataclass(frozen=True, slots=True)
+class PackedRecord:
+    """A record that is not in a file yet; `AudioCache.pack` makes it."""
+
+    header: bytes
+    payload: bytes
+    entries: tuple[tuple[CacheKey, int], ...]
+    """keys and their numbers of samples, in the payload's order"""
+
+
+@dataclass(frozen=True, slots=True)
 class _Record:
     """Where a record lies, and what it holds."""
 
@@ -107,11 +117,27 @@ class AudioCache:
         Raises:
             EncodeError: The file can't be written, or ffmpeg failed; the file is as it was.
         """
+        self.append(chapter_index, self.pack(entries))
+
+    def pack(self, entries: Sequence[tuple[str, int, Waveform]]) -> list[PackedRecord]:
+        """Do the work of `put` and write nothing: any thread may, several at once.
+
+        Raises:
+            EncodeError: ffmpeg failed.
+        """
+        return [self._packed(batch) for batch in _batches(entries)]
+
+    def append(self, chapter_index: int, records: Iterable[PackedRecord]) -> None:
+        """Write what was packed.
+
+        Raises:
+            EncodeError: The file can't be written; it is as it was.
+        """
         if self._read_only:
             raise EncodeError(f"the audio cache {self._folder} is open for reading only")
         path = self._folder / f"chapter-{chapter_index:04d}.audio"
-        for batch in _batches(entries):
-            self._append(path, batch)
+        for record in records:
+            self._append(path, record)
 
     def get(self, segment_id: str, attempt: int) -> Waveform | None:
         """Return a segment's audio at 16 bits, or None where it is missing or damaged."""
@@ -184,20 +210,24 @@ class AudioCache:
             start, num_samples = places[key]
             yield samples[start : start + num_samples]
 
-    def _append(self, path: Path, batch: Sequence[tuple[CacheKey, np.ndarray]]) -> None:
+    def _packed(self, batch: Sequence[tuple[CacheKey, np.ndarray]]) -> PackedRecord:
         samples = np.concatenate([audio for _, audio in batch])
         payload = b""
         if len(samples):
             payload = run_ffmpeg(
                 [*_PCM_ARGS, "-i", "pipe:0", *_FLAC_ARGS, *BITEXACT_ARGS, "-f", "flac", "pipe:1"],
                 stdin=samples.tobytes(),
-                what=f"writing the audio cache {path}",
+                what=f"packing audio for the cache {self._folder}",
             )
         entries = [
             {"segment_id": segment_id, "attempt": attempt, "num_samples": len(audio)}
             for (segment_id, attempt), audio in batch
         ]
         header = json.dumps({"codec": self._codec, "entries": entries}, separators=(",", ":")).encode()
+        return PackedRecord(header, payload, tuple((key, len(audio)) for key, audio in batch))
+
+    def _append(self, path: Path, packed: PackedRecord) -> None:
+        header, payload = packed.header, packed.payload
         payload_crc = zlib.crc32(payload)
         header_crc = _header_crc(header, payload_crc, len(payload))
         prefix = _PREFIX.pack(_MAGIC, len(header), header_crc, payload_crc, len(payload))
@@ -225,7 +255,7 @@ class AudioCache:
             payload_offset=payload_offset,
             payload_length=len(payload),
             payload_crc=payload_crc,
-            entries=tuple((key, len(audio)) for key, audio in batch),
+            entries=packed.entries,
         )
         self._ends[path] = record.end
         self._index.update({key: record for key, _ in record.entries})

@@ -28,6 +28,17 @@ def bench(
     \b
       orpheus-batch bench samples/buster-bear-goes-fishing.txt
       orpheus-batch bench alice.txt --json
+      orpheus-batch bench alice.txt --model orpheus-3b --model-dir models/orpheus-3b --codec-dir models/snac
+
+    Everything is done as `render` does it, from the text to verified MP3s, with your model on your machine; loading
+    the models is left out of the figures and shown apart. Take a book that fills the batch: a GPU that speaks a
+    thousand sentences at once shows its speed on a novel, not on a page. For Orpheus-3B's speed without its
+    weights there is benchmarks/book_on_gpu.py in the repository.
+
+    "x real time" is seconds of speech for each second of waiting. "engine" and "codec" are the shares of the time in
+    which the language model and the decoder ran (on a GPU they run side by side), "the rest" that in which neither
+    did: reading the text, checks, the ledger and, at the end, the encoders. Much rest: give more cores, or raise
+    audio.encoder_processes. Other work on the machine lowers every figure; the load is shown.
     """
     from orpheus_batch.bench import bench_books
 

@@ -7,11 +7,13 @@ what can be worked out again. Which segments run together, and when, is not know
 import dataclasses
 import hashlib
 import logging
+from collections import deque
 from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
-from orpheus_batch.audio.cache import AudioCache
+from orpheus_batch.audio.cache import AudioCache, PackedRecord
 from orpheus_batch.audio.encode import ChapterFile, ChapterJob, ChapterPiece, ChapterTags, chapter_filename
 from orpheus_batch.config import Config
 from orpheus_batch.data import Cue, Waveform
@@ -34,6 +36,8 @@ from orpheus_batch.units import SAMPLE_RATE_HZ, seconds_to_samples
 logger = logging.getLogger(__name__)
 
 CACHE_FOLDER = "cache"
+MAX_PACKING = 4
+"""records packed at once: one ffmpeg packs some thousand seconds of audio a second"""
 RECIPE_VERSION = 2
 """of stitching and encoding; raised when the same takes and settings give other bytes"""
 
@@ -76,9 +80,11 @@ class BookRun(SegmentRun):
             on_error.pop_all()
         self._titles = {row.index: row.title for row in self._spoken}
         self._unfinished = list(self._spoken)
+        self._packers = ThreadPoolExecutor(MAX_PACKING, "pack audio")  # no thread before there is audio
+        self._packing: deque[tuple[int, Future[list[PackedRecord]]]] = deque()
 
     def keep(self, good: Sequence[tuple[PendingSegment, Take, Waveform]]) -> None:
-        """Put audio into the cache, before its takes are recorded.
+        """Put audio into the cache, packed beside the decoding of what follows.
 
         Raises:
             EncodeError: The cache can't be written.
@@ -88,7 +94,27 @@ class BookRun(SegmentRun):
             entry = (take.segment_id, take.attempt, waveform)
             by_chapter.setdefault(item.segment.chapter_index, []).append(entry)
         for chapter_index, entries in by_chapter.items():
-            self._cache.put(chapter_index, entries)
+            self._write_packed(leave=MAX_PACKING - 1)
+            self._packing.append((chapter_index, self._packers.submit(self._cache.pack, entries)))
+
+    def finish_keeping(self) -> None:
+        """Write to the cache what is still being packed.
+
+        Raises:
+            EncodeError: The cache can't be written.
+        """
+        self._write_packed(leave=0)
+
+    def _write_packed(self, leave: int) -> None:
+        """Write, in the order in which they came, all records but so many."""
+        while len(self._packing) > leave:
+            chapter_index, records = self._packing.popleft()
+            self._cache.append(chapter_index, records.result())
+
+    def close(self) -> None:
+        """Close the ledger; what is still being packed is dropped."""
+        self._packers.shutdown(cancel_futures=True)
+        super().close()
 
     def title_of(self, item: PendingSegment) -> str:
         """Return the chapter's title."""

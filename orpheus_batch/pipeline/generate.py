@@ -14,6 +14,7 @@ from orpheus_batch.data import TokenRequest, TokenStream
 from orpheus_batch.engine.base import Engine
 from orpheus_batch.errors import EngineError
 from orpheus_batch.ledger.records import PendingSegment
+from orpheus_batch.pipeline.engine_thread import EngineThread
 from orpheus_batch.pipeline.judge import Finished
 from orpheus_batch.pipeline.models import Models
 from orpheus_batch.pipeline.segment_run import BOOK_ERRORS, SegmentRun
@@ -22,6 +23,21 @@ SETTLE_STREAMS = 64
 """finished streams that are judged and recorded together: enough to fill a codec's batch"""
 SETTLE_AFTER_S = 10.0
 """no stream waits longer than this for others: it bounds what a kill costs"""
+SETTLE_LAST_AFTER_S = 1.0
+"""and than this, once there is nothing new to ask for: what is to be taken again should join what still runs"""
+
+BATCHES_IN_FLIGHT = 2
+"""that an engine may have pulled: what runs, and as much to choose the longest from
+
+An engine that looks farther ahead ends a little sooner (by a tenth, with four batches of 1,024 waiting), but then all
+chapters of a book end together, and their encoding, which could run beside the engine, comes after it: simulated at
+1,000 times real time with 14 encoders, a ten-hour book is finished in 58 s instead of 46.
+"""
+_BATCH_SIZE = 1024
+"""where none is configured: the embedded engine's largest"""
+
+_ASK_AGAIN_S = 0.02
+_END = object()
 
 MAX_OPEN_BOOKS = 100
 """each holds some five files open, and a process may often have no more than 1,024"""
@@ -148,11 +164,18 @@ class Queue:
         if first is None:
             return
         self._retakes.append(first)
-        with closing(self._models.engine().generate(self._requests())) as streams:
-            for stream in streams:
-                self._arrived(stream)
-                waited_s = time.monotonic() - self._settled_at
-                if self._num_finished >= SETTLE_STREAMS or waited_s >= SETTLE_AFTER_S:
+        loaded = self._models.engine()
+        self._models.codec()  # before the engine speaks: loading is left out of a run's time
+        with EngineThread(loaded, self._max_in_flight()) as engine:
+            requests = self._requests()
+            while True:
+                is_dry = self._hand_over(requests, engine)
+                stream = engine.take(_ASK_AGAIN_S)
+                if stream is not None:
+                    self._arrived(stream)
+                elif not engine.is_alive:
+                    break
+                if self._is_time_to_settle(nothing_new=is_dry and stream is None):
                     self._settle()
         if self._in_flight:
             raise EngineError(
@@ -160,8 +183,31 @@ class Queue:
             )
         self._settle()
 
+    def _max_in_flight(self) -> int | None:
+        """Return how many requests the engine may hold; None for several engines, which share them out."""
+        config = self._models.config.engine
+        return None if config.ray else BATCHES_IN_FLIGHT * (config.max_batch_size or _BATCH_SIZE)
+
+    def _hand_over(self, requests: Iterator[TokenRequest | None], engine: EngineThread) -> bool:
+        """Give the engine what it has room for, and return whether there was less."""
+        while engine.has_room:
+            request = next(requests, _END)
+            if request is _END:
+                engine.end()
+            if request is _END or request is None:
+                return True
+            engine.push(request)
+        return False
+
+    def _is_time_to_settle(self, *, nothing_new: bool) -> bool:
+        """Return whether finished streams should wait for others no longer."""
+        waited_s = time.monotonic() - self._settled_at
+        if self._num_finished >= SETTLE_STREAMS or waited_s >= SETTLE_AFTER_S:
+            return True
+        return nothing_new and (waited_s >= SETTLE_LAST_AFTER_S or not self._in_flight)
+
     def _requests(self) -> Iterator[TokenRequest | None]:
-        """Yield requests as the engine pulls them, None while more may come.
+        """Yield requests, None while more may come.
 
         The end comes only when nothing is waiting, in flight or unjudged, for any of these may become a retake.
         """
@@ -173,9 +219,7 @@ class Queue:
                 waiting.append(found)
                 if len(waiting) == 1:
                     yield self._models.prompts.request(item.segment, item.attempt)
-            elif self._finished:
-                self._settle()
-            elif self._in_flight:
+            elif self._finished or self._in_flight:
                 yield None
             else:
                 return

@@ -78,7 +78,7 @@ def render_books(
     pack = pack_of(config)
     lexicon_of(config, pack)  # a mistake in it is told before a long run, not in it
     models = Models(pack, config, factories or Factories(), progress)
-    num_processes = config.audio.encoder_processes or default_num_processes()
+    num_processes = config.audio.encoder_processes or default_num_processes(models.device)
     started = time.monotonic()
     try:
         with Encoders(num_processes) as encoders:

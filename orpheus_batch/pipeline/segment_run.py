@@ -114,6 +114,7 @@ class SegmentRun:
                     if waveform is not None
                 ]
             )
+        self.finish_keeping()
         max_attempts = self._config.quality.max_attempts
         self.ledger.record_takes(takes, max_attempts=max_attempts)
         self.num_takes += len(takes)
@@ -131,7 +132,10 @@ class SegmentRun:
         return retakes
 
     def keep(self, good: Sequence[tuple[PendingSegment, Take, Waveform]]) -> None:
-        """Keep the audio of accepted takes, which are not recorded yet; nothing need be kept."""
+        """Begin to keep the audio of accepted takes, which are not recorded yet; nothing need be kept."""
+
+    def finish_keeping(self) -> None:
+        """Wait for what was begun; the takes are recorded next."""
 
     def title_of(self, item: PendingSegment) -> str:
         """Return what a watcher is shown of where a segment stands."""

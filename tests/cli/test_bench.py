@@ -27,7 +27,7 @@ def test_figures_are_of_one_rendering(line):
     generated, _ = line.take_logs()
     assert len(generated) == report.num_takes > 0
     assert report.speedup == pytest.approx(report.audio_s / report.wall_s)
-    assert report.engine_share + report.codec_share + report.rest_share == pytest.approx(1)
+    assert report.engine_share + report.codec_share + report.rest_share == pytest.approx(1, abs=1e-3)
     assert 0 < report.engine_share < 1
     assert 0 < report.codec_share < 1
     # seven tokens are 2,048 samples at 24 kHz; trimmed silence and retakes only make it less

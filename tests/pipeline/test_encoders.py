@@ -9,7 +9,7 @@ import pytest
 
 from orpheus_batch.errors import EncodeError
 from orpheus_batch.pipeline import encoders as module
-from orpheus_batch.pipeline.encoders import Encoders
+from orpheus_batch.pipeline.encoders import Encoders, default_num_processes
 
 
 def answer(job):
@@ -86,3 +86,13 @@ def test_leaving_does_not_wait_for_running_jobs(monkeypatch):
         pool.submit(600.0, lambda result: None)
     assert time.monotonic() - started < 300
     assert [] == [child for child in multiprocessing.active_children() if "Spawn" in child.name]
+
+
+@pytest.mark.parametrize(
+    ("cores", "device", "expected"),
+    [(2, "cpu", 1), (16, "cpu", 4), (1, "cuda", 1), (2, "cuda", 1), (16, "cuda:1", 14), (192, "cuda", 32)],
+)
+def test_encoders_take_the_cores_that_the_engine_leaves(monkeypatch, cores, device, expected):
+    """Beside a GPU nearly all of them: with a quarter, ten hours would be encoded long after they were spoken."""
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(cores)), raising=False)
+    assert expected == default_num_processes(device)
