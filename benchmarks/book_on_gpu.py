@@ -8,7 +8,7 @@ as speech fades, and no take is taken again. Models are made, and run once, befo
     python benchmarks/book_on_gpu.py --hours 10 --batch-size 1024
     python benchmarks/book_on_gpu.py --weights float8 --kv float8
     python benchmarks/book_on_gpu.py --tiny                         # a minute on a CPU: does it run?
-    python benchmarks/book_on_gpu.py --fake --hours 10              # no models: what everything else takes
+    python benchmarks/book_on_gpu.py --fake 1000                    # no models: what everything else takes
 
 The book is the sample chapter again and again, its words exchanged each time, since equal sentences share a take.
 Stages run beside each other, so their seconds add up to more than the wall's. The last line is JSON.
@@ -22,6 +22,7 @@ import random
 import re
 import resource
 import tempfile
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -31,17 +32,21 @@ from unittest import mock
 
 import numpy as np
 from about import about
+from stand_ins import PacedEngine, QuickCodec
 
 from orpheus_batch.audio.cache import AudioCache
+from orpheus_batch.codec.base import Codec
 from orpheus_batch.config import Config, load_config
 from orpheus_batch.data import SnacCodes, TokenRequest, TokenStream, Waveform
 from orpheus_batch.ledger.store import Ledger
 from orpheus_batch.pipeline import Factories, Progress, render_books
 from orpheus_batch.pipeline import books as books_module
 from orpheus_batch.pipeline import segment_run as segment_run_module
-from orpheus_batch.testing import FakeEngine
+from orpheus_batch.pipeline.book_run import BookRun
+from orpheus_batch.pipeline.models import snac_codec
+from orpheus_batch.prompt import PromptBuilder
 from orpheus_batch.units import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
-from orpheus_batch.voices import load_pack
+from orpheus_batch.voices import ModelPack, load_pack
 
 SAMPLE = Path(__file__).parent.parent / "samples" / "buster-bear-goes-fishing.txt"
 CHAPTER_S = 1200.0
@@ -169,36 +174,16 @@ class SpeechLevels:
         return Waveform(samples, SAMPLE_RATE_HZ)
 
 
-class QuickCodec:
-    """Cuts each stream out of one noise that swells and falls, made once: a codec that costs nothing."""
-
-    fingerprint = "quick"
-
-    def __init__(self) -> None:
-        noise = np.random.default_rng(0).normal(0.0, 0.1, 60 * SAMPLE_RATE_HZ)
-        noise = np.convolve(noise, np.ones(8) / 8, mode="same")  # speech, too, is mostly low
-        swell = 0.55 + 0.45 * np.sin(np.arange(len(noise)) * (2 * np.pi * 3 / SAMPLE_RATE_HZ))
-        self._noise = (noise * swell).astype(np.float32)
-
-    def decode(self, streams: Sequence[SnacCodes], seeds: Sequence[int]) -> list[Waveform]:
-        """Return one waveform a stream, float32 [2048 * F]."""
-        waveforms = []
-        for codes, seed in zip(streams, seeds, strict=True):
-            length = codes.num_frames * SAMPLES_PER_FRAME
-            start = seed % (len(self._noise) - length)
-            waveforms.append(Waveform(self._noise[start : start + length].copy(), SAMPLE_RATE_HZ))
-        return waveforms
-
-
 class Clock:
-    """Seconds spent in stages of the main process."""
+    """Seconds that stages of the main process took, and those of a core that they used in it."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
+        self.cpu_seconds: dict[str, float] = defaultdict(float)
 
     def __call__(self, stage: str) -> "_Lap":
         """Return a context whose time counts for ``stage``."""
-        return _Lap(self.seconds, stage)
+        return _Lap(self, stage)
 
     def around(self, owner: object, name: str, stage: str) -> mock._patch:
         """Return a patch that times a function where it is looked up."""
@@ -212,15 +197,20 @@ class Clock:
         return mock.patch.object(owner, name, timed)
 
 
+_LOCK = threading.Lock()
+
+
 class _Lap:
-    def __init__(self, seconds: dict[str, float], stage: str):
-        self._seconds, self._stage = seconds, stage
+    def __init__(self, clock: Clock, stage: str):
+        self._clock, self._stage = clock, stage
 
     def __enter__(self) -> None:
-        self._began = time.perf_counter()
+        self._began, self._used = time.perf_counter(), time.thread_time()
 
     def __exit__(self, *_: object) -> None:
-        self._seconds[self._stage] += time.perf_counter() - self._began
+        with _LOCK:
+            self._clock.seconds[self._stage] += time.perf_counter() - self._began
+            self._clock.cpu_seconds[self._stage] += time.thread_time() - self._used
 
 
 class Milestones(Progress):
@@ -247,15 +237,13 @@ def make_engine(args, model_dir: Path):
     return engine
 
 
-def make_codec(args, codec_dir: Path, codebook_size: int):
+def make_codec(args, pack: ModelPack, config: Config) -> Codec:
     """Make the codec, and let it run once at the lengths to come."""
-    from orpheus_batch.codec.snac import SnacCodec
-
-    codec = SnacCodec(codec_dir, device=args.device)
+    codec = snac_codec(pack, config, args.device)
     noise = np.random.default_rng(0)
     lengths = (8,) if args.tiny else (40, 80, 120, 160)
     codes = [
-        SnacCodes(*(noise.integers(0, codebook_size, k * n).astype(np.int32) for k in (1, 2, 4)))
+        SnacCodes(*(noise.integers(0, pack.layout.codebook_size, k * n).astype(np.int32) for k in (1, 2, 4)))
         for n in lengths
         for _ in range(1 if args.tiny else 8)
     ]
@@ -294,15 +282,16 @@ def measure(args, scratch: Path) -> dict:
     pack = load_pack("orpheus-3b", model_dir, codec_dir)
     seconds_of = functools.partial(books_module.predicted_s, pack)
     write_book(book, args.hours * 3600, min(CHAPTER_S, args.hours * 1200), seconds_of)
+    config = make_config(args, model_dir, codec_dir)
     clock, began = Clock(), time.perf_counter()
     if args.fake:
-        bare_engine, bare_codec = FakeEngine(pack.layout, args.batch_size), QuickCodec()
+        bare_engine = PacedEngine(pack.layout, args.batch_size, args.fake)
+        bare_codec = QuickCodec()
     else:
         bare_engine = make_engine(args, model_dir)
-        bare_codec = make_codec(args, codec_dir, pack.layout.codebook_size)
+        bare_codec = make_codec(args, pack, config)
     engine, codec = ForcedEngine(bare_engine, clock), SpeechLevels(bare_codec, clock)
     load_s = time.perf_counter() - began
-    config = make_config(args, model_dir, codec_dir)
     factories = Factories(
         engine=lambda *_: engine, codec=lambda *_: codec, codec_fingerprint=lambda *_: codec.fingerprint
     )
@@ -310,7 +299,10 @@ def measure(args, scratch: Path) -> dict:
     own_s = time.process_time()
     with (
         clock.around(Ledger, "record_takes", "ledger"),
-        clock.around(AudioCache, "put", "cache"),
+        clock.around(AudioCache, "pack", "packing, in threads"),
+        clock.around(BookRun, "_write_packed", "cache"),
+        clock.around(BookRun, "finish_chapters", "chapters"),
+        clock.around(PromptBuilder, "request", "prompts"),
         clock.around(segment_run_module, "judge", "codec and checks"),
         clock.around(books_module, "make_plan", "planning"),
     ):
@@ -335,7 +327,11 @@ def measure(args, scratch: Path) -> dict:
         "tokens_per_s_of_engine": round(engine.num_tokens / max(clock.seconds["engine"], 1e-9)),
         "mean_prompt_tokens": round(engine.num_prompt_tokens / max(engine.num_streams, 1), 1),
         "seconds": {name: round(value, 2) for name, value in sorted(clock.seconds.items())},
+        "cpu_ms_a_minute": {
+            name: round(value / report.audio_s * 6e4, 2) for name, value in sorted(clock.cpu_seconds.items())
+        },
         "shares": {name: round(value / wall_s, 3) for name, value in sorted(clock.seconds.items())},
+        "engine_idle_s": round(bare_engine.idle_s, 2) if args.fake else None,
         "after_engine_s": round(ended - engine.ended_at, 2),
         "num_chapters_before_engine_ended": sum(at < engine.ended_at for at in milestones.encoded_at),
         "main_process_cpu_s": round(time.process_time() - own_s, 1),
@@ -353,7 +349,12 @@ def main() -> None:
     parser.add_argument("--encoder-processes", type=int)
     parser.add_argument("--deterministic", action="store_true", default=None, help="in fixed blocks")
     parser.add_argument("--block-size", type=int)
-    parser.add_argument("--fake", action="store_true", help="no models: a fake engine and codec")
+    parser.add_argument(
+        "--fake",
+        type=float,
+        metavar="SPEEDUP",
+        help="no models: an engine that sleeps, at so many times real time",
+    )
     parser.add_argument("--tiny", action="store_true", help="small models, half a minute of speech")
     args = parser.parse_args()
     import torch
@@ -372,11 +373,12 @@ def main() -> None:
         "cores": os.cpu_count(),
         "load_average": round(os.getloadavg()[0], 1),
         "is_tiny": args.tiny,
-        "is_fake": args.fake,
+        "paced_at": args.fake,
         "kv": args.kv,
         "weights": args.weights,
         "batch_size": args.batch_size,
-        "models": "random weights; lengths forced, checks computed, no retakes",
+        "models": "random weights; lengths forced, checks computed, no retakes"
+        + ("; float8 is unproven on Orpheus's own weights" if "float8" in (args.kv, args.weights) else ""),
     }
     print(json.dumps(head | found))
 

@@ -68,6 +68,7 @@ LAYOUT = TokenLayout(
     audio_offset=128_266,
     codebook_size=4096,
 )
+FLOAT8_NOTE = "float8 is unproven on Orpheus's own weights"
 SAMPLING = Sampling(temperature=0.6, top_p=0.9, repetition_penalty=1.1)
 
 
@@ -264,6 +265,7 @@ def measure(args, folder: Path, batch_size: int, kv: str, top: Ceilings) -> dict
         "batch_size": sum(engine._lanes.lane_sizes),
         "kv": kv,
         "weights": args.weights,
+        **({"note": FLOAT8_NOTE} if "float8" in (args.weights, kv) else {}),
         "num_tokens": num_tokens,
         "wall_s": round(wall_s, 2),
         "tokens_per_s": round(num_tokens / wall_s),

@@ -107,7 +107,8 @@ def draw(ours: list[Point], peers: list[Point], hardware: str, version: str, fil
         axes.set_title(f"Orpheus-3B's shape on one {hardware}, random weights", fontsize=10)
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", color=GREY, alpha=0.25)
-        axes.legend(frameon=False, fontsize=8)
+        title = "float8: unproven on Orpheus's own weights" if len({p.precision for p in ours}) > 1 else None
+        axes.legend(frameon=False, fontsize=8, title=title, title_fontsize=8, alignment="left")
         figure.savefig(file, dpi=110, transparent=True, metadata={"Software": None})
         pyplot.close(figure)
 
