@@ -72,3 +72,22 @@ def test_encoder_processes_die_with_the_run(tmp_path):
     while (left := line.leftover_processes()) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert [] == left
+
+
+@pytest.mark.parametrize(("when", "num_generated"), [("before", 30), ("after", 15)])
+def test_a_run_killed_while_its_engine_speaks_in_a_thread_goes_on(undisturbed, tmp_path, when, num_generated):
+    """Streams that were not recorded are generated again, recorded ones never; the fakes' files are the same."""
+    line = Line(tmp_path)
+    command, environment = line.command({"kill": {"target": f"{STORE}.record_takes", "when": when, "nth": 1}})
+    killed = subprocess.run(
+        [*command, "--no-deterministic"], env=environment, capture_output=True, timeout=120, check=False
+    )
+    assert -signal.SIGKILL == killed.returncode, killed.stderr.decode()
+
+    config = line.config(engine__deterministic=False)
+    report = render_books([line.book], line.out, config, factories=line.factories)
+
+    assert "" == report.books[0].error
+    assert undisturbed.files() == line.files()
+    generated, _ = line.take_logs()
+    assert num_generated == len(generated)
