@@ -146,6 +146,8 @@ class TextConfig:
     """chapters to leave out, by title, number or range"""
     notes: Literal["skip", "inline"] = "skip"
     """footnotes of EPUB and HTML: left out, or read after the paragraph of their marker"""
+    normalize: Literal["words", "light"] = "words"
+    """English numbers, dates and abbreviations in words; light: left to a model that reads anything, such as Orpheus"""
     lexicon: tuple[str, ...] = ()
     """YAML or CSV files of words and what to say for them"""
     cast: str | None = None

@@ -96,6 +96,13 @@ class ModelPack:
     """SNAC: config.json and model.safetensors or pytorch_model.bin"""
     output_terms: str = ""
     """what the licence asks of speech that the model made, and of models trained on it"""
+    words: bool = True
+    """whether text goes to English voices in words; False: as it is written. A pack with an alphabet knows no other
+    way"""
+
+    def puts_into_words(self, voice: str) -> bool:
+        """Say whether numbers, dates and abbreviations are put into English words before this voice speaks them."""
+        return self.alphabet is not None or (self.words and self.voice(voice).language == "en")
 
     def voice(self, name: str) -> Voice:
         """Return the voice called ``name``.

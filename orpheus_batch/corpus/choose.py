@@ -66,7 +66,8 @@ class Sieve:
         if self._other is not None and self._other.search(plain):
             raise BadRow("characters that were not asked for")
         written = respell(plain, respeller.find(plain)) if respeller else plain
-        spoken = normalize(written, alphabet=self._pack.alphabet, tags=self._pack.tags)
+        words = self._pack.puts_into_words(self._pack.default_voice)
+        spoken = normalize(written, alphabet=self._pack.alphabet, tags=self._pack.tags, words=words)
         if not spoken:
             raise BadRow("no pronounceable characters")
         spoken = end_with_stop(spoken)

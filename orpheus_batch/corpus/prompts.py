@@ -143,6 +143,7 @@ def _plan(
         "limits": (config.text.min_chars, config.text.max_chars),
         "voices": sorted(v.name for v in pack.voices),
         "lexicon": lexicon.digest(),
+        "words": pack.words,
     }
     digest = source_digest(path, [settings, dataclasses.asdict(table), dataclasses.astuple(part)])
     source, is_planned = ledger.open_source(SOURCE, digest)

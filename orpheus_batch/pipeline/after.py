@@ -208,7 +208,8 @@ def _as_spoken(text: str, config: Config) -> str:
         InputError: Nothing of it can be spoken, or it is too long for one segment.
     """
     pack = pack_of(config)
-    spoken = normalize(" ".join(text.split()), alphabet=pack.alphabet, tags=pack.tags)
+    words = pack.puts_into_words(config.voice or pack.default_voice)
+    spoken = normalize(" ".join(text.split()), alphabet=pack.alphabet, tags=pack.tags, words=words)
     if not spoken:
         raise InputError(f"the voice can't speak “{text}”; write it in letters")
     spoken = end_with_stop(spoken)

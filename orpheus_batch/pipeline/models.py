@@ -41,7 +41,13 @@ def pack_of(config: Config) -> ModelPack:
         narrator = load_cast(Path(config.text.cast), pack).narrator
         pack = dataclasses.replace(pack, default_voice=narrator or pack.default_voice)
     given = {name: value for name, value in dataclasses.asdict(config.sampling).items() if value is not None}
-    return dataclasses.replace(pack, sampling=dataclasses.replace(pack.sampling, **given))
+    if config.text.normalize == "light" and pack.alphabet is not None:
+        raise ConfigError(
+            f"text.normalize: the pack '{pack.name}' has learned letters alone, so its text must be put into words; "
+            "light is for packs that read anything, such as orpheus-3b"
+        )
+    sampling = dataclasses.replace(pack.sampling, **given)
+    return dataclasses.replace(pack, sampling=sampling, words=config.text.normalize == "words")
 
 
 def resolve_device(name: str) -> str:

@@ -116,6 +116,7 @@ def explain(
     alphabet: str | None,
     tags: tuple[str, ...],
     heading: bool = False,
+    words: bool = False,
     found: Sequence[Respelling] = (),
     finish: Callable[[str], str] | None = None,
 ) -> tuple[str, list[Change]]:
@@ -126,6 +127,7 @@ def explain(
         alphabet: As for `normalize`.
         tags: As for `normalize`.
         heading: As for `normalize`.
+        words: As for `normalize`.
         found: What a lexicon respells in it, before all else.
         finish: What puts the last punctuation to it, after all else.
 
@@ -136,7 +138,7 @@ def explain(
     origins = _Origins(text)
     origins.respell(found)
     written = respell(text, found)
-    spoken = normalize(written, alphabet=alphabet, tags=tags, heading=heading, trace=origins.trace)
+    spoken = normalize(written, alphabet=alphabet, tags=tags, heading=heading, words=words, trace=origins.trace)
     if finish is not None and (finished := finish(spoken)) != spoken:
         origins.trace("last mark", spoken, finished)
         spoken = finished

@@ -28,10 +28,15 @@ def language_notes(language: str, pack: ModelPack, voice: Voice) -> tuple[str, .
             f"the book is in {name_of(language)} and the voice '{voice.name}' speaks {name_of(voice.language)}; "
             "`orpheus-batch voices` lists others"
         )
-    if own != "en" and pack.alphabet is not None:
+    if own != "en" and pack.puts_into_words(voice.name):
         notes.append(
             f"numbers, dates and abbreviations of {name_of(own)} are not put into words of that language: they get "
-            f"English words, and letters that the pack '{pack.name}' lacks lose their accents or are left out"
+            "English words"
+            + (
+                ""
+                if pack.alphabet is None
+                else f", and letters that the pack '{pack.name}' lacks lose their accents or are left out"
+            )
         )
     elif own != "en":
         notes.append(

@@ -2,8 +2,9 @@
 
 With an alphabet (the built-in voice): typography folded, numbers in words, capitals lowered, symbols named,
 accents taken off where the alphabet lacks them, the rest dropped. A dash becomes a comma, which is the pause
-that a narrator makes of it. Without an alphabet (Orpheus, whose tokenizer reads anything): blanks, quotation
-marks, control characters, angle brackets and headings alone.
+that a narrator makes of it. Without an alphabet (Orpheus, whose tokenizer reads anything): numbers, abbreviations
+and symbols in words if that is asked for; else blanks, quotation marks, control characters, angle brackets and
+headings alone.
 
 It does not know sentences, and it has no lexicon.
 """
@@ -94,6 +95,8 @@ _WORK = re.compile(
     r"|\b[A-Z][a-z]{1,5}\.(?!$)|\b(?:Rd|St|Dr|Ave|Blvd|Co|Inc|Ltd|Jr|Sr|etc|vs|viz|cf|approx|al|e\.g|i\.e)\.|\w\.\w{2}"
 )
 """What a sentence of safe characters may hold that still has to be changed"""
+_PLAIN = re.compile(r"[^\W\d_]*(?:[\s.,;:!?\"'()\[\]—–…-]+[^\W\d_]*)*")
+"""letters and punctuation: nothing in it to put into words"""
 _NUMBER_SIGN = re.compile(r"(?:#|\bNos?\.|№|N°)\s?(?=\d)|\bnos?\.\s(?=\d)")
 _RANGE = re.compile(r"(?<=\d)\s?[—-]\s?(?=\d)")
 _COLON = re.compile(r"(?<!\d)(\d{1,3}):(\d{1,3})(?!\d)")
@@ -128,6 +131,7 @@ def normalize(
     alphabet: str | None,
     tags: tuple[str, ...],
     heading: bool = False,
+    words: bool = False,
     trace: "Trace | None" = None,
 ) -> str:
     """Return a sentence as it is spoken.
@@ -137,6 +141,7 @@ def normalize(
         alphabet: The model's characters; None: any.
         tags: The model's emotion tags; they pass through verbatim.
         heading: Read roman numbers that stand alone.
+        words: Put numbers, abbreviations and symbols into words without an alphabet too.
         trace: Hears of every rule that changes something; see `orpheus_batch.text.explain`.
 
     Returns:
@@ -146,14 +151,14 @@ def normalize(
     steps.to("typography", INVISIBLE.sub("", unicodedata.normalize("NFC", text)).translate(_folded()))
     text = steps.to("tidying", _RUN_OF_MARKS.sub(r"\1\1\1", steps.text))
     if "<" not in text and ">" not in text:
-        spoken = _spoken(text, alphabet, heading, trace)
+        spoken = _spoken(text, alphabet, heading, words, trace)
         speaks = bool(_LETTER.search(spoken))
     else:
         parts = [part for part in _split_tags(text, tags) if part.strip()]
-        words = [part if part in tags else _spoken(part, alphabet, heading) for part in parts]
-        spoken = " ".join(word for word in words if word)
+        said = [part if part in tags else _spoken(part, alphabet, heading, words) for part in parts]
+        spoken = " ".join(word for word in said if word)
         steps.to("tags and brackets", spoken)
-        speaks = any(word in tags or _LETTER.search(word) for word in words)
+        speaks = any(word in tags or _LETTER.search(word) for word in said)
     if not speaks and (alphabet is not None or not any(character.isalnum() for character in spoken)):
         return ""
     return spoken
@@ -198,14 +203,19 @@ Trace = Callable[[str, str, str], None]
 """hears of a rule's name, the text before it and the text after it, where it changed something"""
 
 
-def _spoken(text: str, alphabet: str | None, heading: bool, trace: Trace | None = None) -> str:
+def _spoken(
+    text: str, alphabet: str | None, heading: bool, words: bool = False, trace: Trace | None = None
+) -> str:
     """Speak a text without tags and angle brackets."""
     steps = _Steps(text, trace)
     steps.to("blanks", " ".join(text.split()))
     capitals = is_capitals(steps.text) and (heading or " " in steps.text)
     if alphabet is None:
-        if heading:
+        if words:
+            _speak_words(steps, heading)
+        elif heading:
             steps.to("roman number", read_romans(steps.text, heading))
+        if heading:
             steps.to("capitals", title_case(steps.text) if capitals else lower_capitals(steps.text))
         return steps.text
     allowed = _characters(alphabet)
@@ -227,6 +237,18 @@ def _spoken(text: str, alphabet: str | None, heading: bool, trace: Trace | None 
     for pattern, replacement in _TIDY:
         text = pattern.sub(replacement, text)
     return steps.to("tidying", " ".join(text.split()).lstrip(",;:.- ").rstrip(" ("))
+
+
+def _speak_words(steps: "_Steps", heading: bool) -> None:
+    """Put what is not a word into words, for a model that reads punctuation and any letter."""
+    steps.apply(ADDRESS_RULES)
+    dashes = steps.text.translate(_dashes())
+    if dashes != steps.text and any(character.isdecimal() for character in dashes):
+        steps.to("typography", dashes)
+    steps.to("roman number", read_romans(steps.text, heading))
+    steps.apply(WORD_RULES)
+    if not _PLAIN.fullmatch(steps.text):
+        _speak_symbols(steps)
 
 
 class _Steps:
@@ -327,6 +349,11 @@ def _characters(alphabet: str) -> frozenset[str]:
 @lru_cache(maxsize=1)
 def _folded() -> dict[int, str]:
     return str.maketrans(FOLDED_CHARACTERS)
+
+
+@lru_cache(maxsize=1)
+def _dashes() -> dict[int, str]:
+    return str.maketrans({**dict.fromkeys("‐‑‒⁃−", "-"), **dict.fromkeys("–—―﹘", "—")})
 
 
 @lru_cache(maxsize=1)

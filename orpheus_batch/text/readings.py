@@ -77,6 +77,7 @@ def _reading(spoken: Spoken, part: Part, pack: ModelPack, voice: str) -> Reading
             alphabet=pack.alphabet,
             tags=pack.tags,
             heading=spoken.heading,
+            words=pack.puts_into_words(voice),
             found=within(spoken.found, part.first, part.last),
             finish=end_with_stop if part.ends else end_with_comma,
         )

@@ -81,22 +81,19 @@ def speak_chapter(
             )
             yield Spoken(sentence, source, heading, (), (part,))
             continue
-        respeller = lexicon.respeller(pack.voice(sentence.voice or voice))
+        own = pack.voice(sentence.voice or voice)
+        respeller = lexicon.respeller(own)
         found = respeller.find(sentence.text) if respeller else ()
-        parts = _parts(sentence, source, pack, max_chars, heading, found)
-        yield Spoken(sentence, source, heading, found, parts)
+        goes_on = sentence.boundary is Boundary.CLAUSE
+        words = pack.puts_into_words(own.name)
+        spoken = spoken_parts(sentence.text, pack, max_chars, heading, goes_on, found, words)
+        yield Spoken(sentence, source, heading, found, _parts(sentence, source, spoken, max_chars))
 
 
 def _parts(
-    sentence: Sentence,
-    source: str,
-    pack: ModelPack,
-    max_chars: int,
-    heading: bool,
-    found: Sequence[Respelling],
+    sentence: Sentence, source: str, spoken: Sequence[tuple[int, str]], max_chars: int
 ) -> tuple[Part, ...]:
-    goes_on = sentence.boundary is Boundary.CLAUSE
-    spoken = spoken_parts(sentence.text, pack, max_chars, heading, goes_on, found)
+    """Give what is spoken of a sentence its places in the source."""
     firsts = [*(first for first, _ in spoken), len(sentence.text)]
     offsets = source_offsets(source, sentence.text, firsts[1:-1])
     starts = [sentence.start, *(sentence.start + offset for offset in offsets), sentence.end]
@@ -113,7 +110,7 @@ def _parts(
                 end=starts[number + 1],
                 text="" if reason else text,
                 skip_reason=reason,
-                ends=number == len(spoken) - 1 and not goes_on,
+                ends=number == len(spoken) - 1 and sentence.boundary is not Boundary.CLAUSE,
             )
         )
     return tuple(parts)

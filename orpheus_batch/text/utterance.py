@@ -26,6 +26,7 @@ def spoken_parts(
     heading: bool,
     goes_on: bool = False,
     found: Sequence[Respelling] = (),
+    words: bool = False,
 ) -> list[tuple[int, str]]:
     """Cut ``text`` until every part is spoken in ``max_chars`` characters, or is one word.
 
@@ -36,6 +37,7 @@ def spoken_parts(
         heading: It is one.
         goes_on: The sentence does not end with it: a comma ends the last part, where nothing else does.
         found: What a lexicon respells in it.
+        words: See `normalize`.
 
     Returns:
         Where each part begins, and its spoken form, with punctuation at its end.
@@ -46,7 +48,7 @@ def spoken_parts(
         first, last = stack.pop()
         part = text[first:last]
         written = respell(part, within(found, first, last)) if found else part
-        spoken = normalize(written, alphabet=pack.alphabet, tags=pack.tags, heading=heading)
+        spoken = normalize(written, alphabet=pack.alphabet, tags=pack.tags, heading=heading, words=words)
         ends = last == len(text) and not goes_on
         spoken = end_with_stop(spoken) if ends else end_with_comma(spoken)
         if len(spoken) > max_chars:

@@ -57,13 +57,14 @@ TEXTS = st.one_of(
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=150)
-@given(TEXTS, st.booleans())
-@example("On May 5, 1876, Dr. Day paid £3.50.", False)
-@example("<laugh> 5 <b>", False)
-def test_changes_put_into_the_text_give_what_is_spoken(text, heading):
+@given(TEXTS, st.booleans(), st.sampled_from([BUILTIN_ALPHABET, None]))
+@example("On May 5, 1876, Dr. Day paid £3.50.", False, None)
+@example("<laugh> 5 <b>", False, BUILTIN_ALPHABET)
+def test_changes_put_into_the_text_give_what_is_spoken(text, heading, alphabet):
     """So nothing is changed that is not recorded, and nothing is recorded that was not changed."""
-    spoken, changes = explain(text, alphabet=BUILTIN_ALPHABET, tags=("<laugh>",), heading=heading)
-    assert spoken == normalize(text, alphabet=BUILTIN_ALPHABET, tags=("<laugh>",), heading=heading)
+    more = {"alphabet": alphabet, "tags": ("<laugh>",), "heading": heading, "words": True}
+    spoken, changes = explain(text, **more)
+    assert spoken == normalize(text, **more)
     built, position = "", 0
     for change in changes:
         assert position <= change.start <= change.end
@@ -104,4 +105,5 @@ def test_a_change_names_its_rule_and_place():
 @pytest.mark.timeout(20)
 def test_no_rule_takes_for_ever(piece):
     """Ten thousand digits took a minute before long numbers were spelled first."""
-    normalize(piece * (10_000 // len(piece)), alphabet=BUILTIN_ALPHABET, tags=())
+    for alphabet in (BUILTIN_ALPHABET, None):
+        normalize(piece * (10_000 // len(piece)), alphabet=alphabet, tags=(), words=True)

@@ -1,10 +1,16 @@
 """What is written becomes what is said, in the model's own characters."""
 
+import dataclasses
+
 import pytest
 
-from orpheus_batch.testing import BUILTIN_ALPHABET, TINY_ALPHABET
+from orpheus_batch.config import load_config
+from orpheus_batch.errors import ConfigError
+from orpheus_batch.pipeline.models import pack_of
+from orpheus_batch.testing import BUILTIN_ALPHABET, TINY_ALPHABET, make_text_pack
 from orpheus_batch.text.normalize import end_with_comma, end_with_stop, normalize
 from orpheus_batch.text.numbers import cardinal, ordinal, year
+from orpheus_batch.voices import Voice
 
 
 @pytest.mark.parametrize(
@@ -145,6 +151,40 @@ def test_a_pack_without_an_alphabet_keeps_nearly_everything() -> None:
     assert "" == normalize("— … !", alphabet=None, tags=())
     assert "No!!! ---" == normalize("No" + "!" * 500 + " " + "-" * 500, alphabet=None, tags=())
     assert "5" == normalize("5", alphabet=None, tags=())
+
+
+@pytest.mark.parametrize(
+    ("text", "spoken"),
+    [
+        ("On May 5, 1876—it was Dr. Day’s £3.", "On May fifth, eighteen seventy-six—it was Doctor Day's three pounds."),
+        ("He came – and went.", "He came – and went."),
+        ("Henry VIII, pp. 10–12, café, 漢字 & Ærø", "Henry the Eighth, pages ten to twelve, café, 漢字 and Ærø"),
+        ("SHE shouted NO <laugh> at 5", "SHE shouted NO <laugh> at five"),
+        ("Wait… [He] “ran”.", 'Wait… [He] "ran".'),
+        ("See a.b@c.org", "See a dot b at c dot org"),
+    ],
+)  # fmt: skip
+def test_words_without_an_alphabet(text: str, spoken: str) -> None:
+    """For Orpheus numbers and abbreviations are put into words; letters, dashes and punctuation stay as they are."""
+    assert spoken == normalize(text, alphabet=None, tags=("<laugh>",), words=True)
+
+
+def test_words_are_for_english_voices() -> None:
+    """A French voice gets its text as it is written; so does any of a pack that is asked to keep its hands off."""
+    pack = make_text_pack(None)
+    french = dataclasses.replace(pack, voices=(Voice("text", "fr", ""),))
+    assert pack.puts_into_words("text")
+    assert not french.puts_into_words("text")
+    assert not dataclasses.replace(pack, words=False).puts_into_words("text")
+    assert dataclasses.replace(make_text_pack(BUILTIN_ALPHABET), words=False).puts_into_words("text")
+
+
+def test_light_normalisation_is_for_packs_that_read_anything() -> None:
+    """The built-in voice has learned letters alone."""
+    light = load_config(None, {"text.normalize": "light", "model.pack": "orpheus-3b"})
+    assert not pack_of(light).puts_into_words("tara")
+    with pytest.raises(ConfigError, match="has learned letters alone"):
+        pack_of(load_config(None, {"text.normalize": "light"}))
 
 
 def test_an_alphabet_with_digits_still_gets_words() -> None:
