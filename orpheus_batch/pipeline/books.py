@@ -30,7 +30,7 @@ from orpheus_batch.voices import ModelPack
 
 logger = logging.getLogger(__name__)
 
-BOOK_SUFFIXES = (".txt", ".md", ".markdown", ".epub")
+BOOK_SUFFIXES = (".txt", ".md", ".markdown", ".epub", ".docx")
 """what is taken from a folder; a file named by itself may end as it likes"""
 
 CACHE_BYTES_PER_S = 36_000

@@ -1,4 +1,4 @@
-r"""Reads a file into a `Book`: plain text and Markdown here, EPUB and HTML in `orpheus_batch.text.epub`.
+r"""Reads a file into a `Book`: plain text and Markdown here, EPUB, HTML and Word in `orpheus_batch.text.epub`.
 
 The *source* that all spans count in is the decoded file without its byte-order mark and with every line end
 (``\r\n``, ``\r``, U+2028, U+2029) as one ``\n``. Nothing else is changed: no Unicode normalisation, no
@@ -30,7 +30,7 @@ MAX_NAME_CHARS = 80
 """a longer line after "by" is no author"""
 EPUB_MIMETYPE = b"mimetypeapplication/epub+zip"
 """how an EPUB begins, but for the zip's own header, whatever its name"""
-MARKED_UP_SUFFIXES = frozenset({".epub", ".html", ".htm", ".xhtml"})
+MARKED_UP_SUFFIXES = frozenset({".epub", ".html", ".htm", ".xhtml", ".docx"})
 MARKDOWN_SUFFIXES = frozenset({".md", ".markdown", ".mdown", ".mkd"})
 
 _BOMS = (
@@ -61,7 +61,7 @@ def read_book(
     exclude: Sequence[str] = (),
     inline_notes: bool = False,
 ) -> Book:
-    """Read a text, Markdown, EPUB or HTML file.
+    """Read a text, Markdown, EPUB, HTML or Word file.
 
     Args:
         path: The file; any suffix, as long as it holds text or an EPUB.

@@ -39,22 +39,24 @@ _CLIMBS = re.compile(r"(?:^|[/\\])\.\.(?:[/\\]|$)|^[/\\]|^[A-Za-z]:")
 
 
 class EpubArchive:
-    """Members of an EPUB by name, each read with care.
+    """Members of an EPUB, or of another zip of documents, by name, each read with care.
 
     Args:
         path: The file.
+        what: It should be, for messages.
 
     Raises:
         InputError: No zip, damaged, larger than any book, names that climb, or encrypted.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, what: str = "EPUB"):
         self.path = path
+        self._what = what
         self._read = 0
         try:
             self._zip = zipfile.ZipFile(path)
         except zipfile.BadZipFile as error:
-            raise InputError(f"{path} is no EPUB: it is not a zip file, or its end is missing") from error
+            raise InputError(f"{path} is no {what}: it is not a zip file, or its end is missing") from error
         except (OSError, ValueError, NotImplementedError) as error:
             raise InputError(f"can't read {path}: {error}") from error
         try:
@@ -73,6 +75,10 @@ class EpubArchive:
     ) -> None:
         """Close the file."""
         self._zip.close()
+
+    def names(self) -> list[str]:
+        """Return the names of all members."""
+        return list(self._names)
 
     def __contains__(self, name: str) -> bool:
         """Say whether there is such a member."""
@@ -117,7 +123,7 @@ class EpubArchive:
             if _CLIMBS.search(info.orig_filename) or _CLIMBS.search(info.filename):
                 raise InputError(
                     f"{self.path} holds a file whose name leads out of the book: {info.orig_filename[:80]!r}; "
-                    "no honest EPUB does"
+                    f"no honest {self._what} does"
                 )
             packed = max(1, info.compress_size)
             if info.file_size > RATIO_FROM_BYTES and info.file_size > MAX_RATIO * packed:
@@ -126,7 +132,7 @@ class EpubArchive:
                     "a zip bomb, no book"
                 )
             if info.flag_bits & 1:
-                raise InputError(f"{self.path} is a zip with a password, no EPUB; unlock it first")
+                raise InputError(f"{self.path} is a zip with a password, no {self._what}; unlock it first")
         if sum(info.file_size for info in infos) > MAX_TOTAL_BYTES:
             raise InputError(f"{self.path} unpacks to more than {MAX_TOTAL_BYTES:,} bytes, more than any book")
         self._names = {info.filename: info for info in infos if not info.is_dir()}

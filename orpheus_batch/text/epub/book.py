@@ -1,4 +1,4 @@
-"""From an EPUB or HTML file to a `Book`: chapters by the table of contents, front and back matter left out.
+"""From an EPUB, HTML or Word file to a `Book`: chapters by the table of contents, front and back matter left out.
 
 The source that spans count in is the text that `Extractor` makes, not the file's bytes.
 """
@@ -17,6 +17,7 @@ from orpheus_batch.errors import InputError
 from orpheus_batch.text.chapters import Section
 from orpheus_batch.text.choose import choose_sections
 from orpheus_batch.text.epub.archive import EpubArchive, local_name
+from orpheus_batch.text.epub.docx import read_docx
 from orpheus_batch.text.epub.extract import Extracted, Extractor
 from orpheus_batch.text.epub.notes import find_notes, kinds_of
 from orpheus_batch.text.epub.package import ContentsEntry, Package, SpineItem, read_package, text_of
@@ -81,7 +82,7 @@ def read_marked_up(
     exclude: Sequence[str],
     inline_notes: bool,
 ) -> Book:
-    """Read an EPUB or HTML file; arguments as in `orpheus_batch.text.reader.read_book`.
+    """Read an EPUB, HTML or Word file; arguments as in `orpheus_batch.text.reader.read_book`.
 
     Args:
         path: The file.
@@ -101,6 +102,9 @@ def read_marked_up(
         root = parse_html(decode(data))
         check_depth(root, str(path))
         package = _html_package(path, root)
+        documents = [(path.name, root)]
+    elif path.suffix.lower() == ".docx":
+        package, root = read_docx(path, data)
         documents = [(path.name, root)]
     else:
         with EpubArchive(path) as archive:
