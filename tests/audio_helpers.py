@@ -2,7 +2,7 @@
 
 import struct
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -87,8 +87,8 @@ def decode(file: Path, sample_rate_hz: int = RATE) -> np.ndarray:
 
 
 def read_id3(file: Path) -> dict[str, object]:
-    """Read an ID3v2.3 header: text frames as strings, TXXX by their description, APIC as (type, MIME,
-    bytes)."""
+    """Read an ID3v2.3 header: text frames as strings, TXXX by their description, APIC as (type, MIME, bytes),
+    COMM as (language, text), CHAP as a list of (id, start in ms, end in ms, title), CTOC as a list of ids."""
     data = file.read_bytes()
     if data[:5] != b"ID3\x03\x00":
         raise AssertionError(f"no ID3v2.3 at the start: {data[:10]!r}")
@@ -96,24 +96,42 @@ def read_id3(file: Path) -> dict[str, object]:
     for byte in data[6:10]:
         size = size << 7 | byte
     frames: dict[str, object] = {}
-    position, end = 10, 10 + size
-    while position + 10 <= end and data[position] != 0:
-        name, length, _ = struct.unpack(">4sIH", data[position : position + 10])
-        body = data[position + 10 : position + 10 + length]
-        position += 10 + length
-        if name == b"APIC":
+    for key, body in _id3_frames(data[10 : 10 + size]):
+        if key == "APIC":
             mime, rest = body[1:].split(b"\0", 1)
             kind, rest = rest[0], rest[1:]
             picture = rest.split(b"\0\0" if body[0] == 1 else b"\0", 1)[1]
             frames["APIC"] = (kind, mime.decode(), picture.lstrip(b"\0") if body[0] == 1 else picture)
+        elif key == "CHAP":
+            name, rest = body.split(b"\0", 1)
+            start, end, _, _ = struct.unpack(">IIII", rest[:16])
+            inside = {inner: _id3_text(text) for inner, text in _id3_frames(rest[16:])}
+            frames.setdefault("CHAP", []).append((name.decode(), start, end, inside["TIT2"]))
+        elif key == "CTOC":
+            frames["CTOC"] = [name.decode() for name in body.split(b"\0", 1)[1][2:].split(b"\0") if name]
+        elif key == "COMM":
+            frames["COMM"] = (
+                body[1:4].decode(),
+                _id3_text(body[:1] + body[4:]).replace("\ufeff", "").strip("\0"),
+            )
+        elif key == "TXXX":
+            description, text = _id3_text(body).replace("\ufeff", "").split("\0", 1)
+            frames[f"TXXX:{description}"] = text
         else:
-            text = body[1:].decode("utf-16" if body[0] == 1 else "latin-1").rstrip("\0")
-            key = name.decode()
-            if key == "TXXX":
-                description, text = text.replace("\ufeff", "").split("\0", 1)
-                key = f"TXXX:{description}"
-            frames[key] = text
+            frames[key] = _id3_text(body)
     return frames
+
+
+def _id3_frames(data: bytes) -> Iterator[tuple[str, bytes]]:
+    position = 0
+    while position + 10 <= len(data) and data[position] != 0:
+        name, length, _ = struct.unpack(">4sIH", data[position : position + 10])
+        yield name.decode(), data[position + 10 : position + 10 + length]
+        position += 10 + length
+
+
+def _id3_text(body: bytes) -> str:
+    return body[1:].decode("utf-16" if body[0] == 1 else "latin-1").rstrip("\0")
 
 
 def mpeg_frame_bitrates(file: Path) -> set[int]:

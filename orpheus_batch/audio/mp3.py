@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from orpheus_batch.audio.ffmpeg import BITEXACT_ARGS, find_ffmpeg, run_ffmpeg
+from orpheus_batch.audio.id3 import PADDING_ARGS, write_comment
 from orpheus_batch.audio.pcm import BYTES_PER_SAMPLE, to_int16
 from orpheus_batch.config import AudioConfig
 from orpheus_batch.errors import ConfigError, EncodeError
@@ -130,6 +131,7 @@ def write_mp3(
     segment_type = _pydub()
     segment = segment_type(data=samples, sample_width=BYTES_PER_SAMPLE, frame_rate=SAMPLE_RATE_HZ, channels=1)
     parameters = ["-ar", str(audio.sample_rate_hz), "-map_metadata", "-1", "-write_xing", "1", *BITEXACT_ARGS]
+    parameters += PADDING_ARGS
     if cover is not None:
         # The last -c:v counts: the picture is copied, where pydub would have it encoded again.
         parameters += ["-c:v", "copy", "-metadata:s:v", "comment=Cover (front)"]
@@ -149,6 +151,7 @@ def write_mp3(
         except CouldntEncodeError as error:
             said = str(error).partition("Output from ffmpeg/avlib:")[2].strip()[-2000:]
             raise EncodeError(f"encoding {what} failed: {said or error}") from error
+    write_comment(file, SYNTHETIC_COMMENT)
 
 
 @functools.lru_cache(maxsize=8)
@@ -185,7 +188,6 @@ def _id3(tags: ChapterTags) -> dict[str, str]:
         "genre": tags.genre,
         "date": tags.year or "",
         "language": iso_639_2(tags.language),
-        "comment": SYNTHETIC_COMMENT,
         SYNTHETIC_TAG: "1",
     }
     cleaned = {name: printable(text) for name, text in named.items()}

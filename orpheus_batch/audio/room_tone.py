@@ -29,9 +29,7 @@ def room_tone(start: int, stop: int, level_db: float) -> np.ndarray:
     Returns:
         float64 [stop - start], in steps of 16 bits (full scale is 32,768).
     """
-    loop = _loop()
-    first = start % _LOOP_SAMPLES
-    repeated = np.resize(np.roll(loop, -first) if first else loop, stop - start)
+    repeated = np.take(_loop(), np.arange(start, stop), mode="wrap")
     return repeated * (db_to_amplitude(level_db) * _FULL_SCALE)
 
 

@@ -13,7 +13,7 @@ from orpheus_batch.units import format_duration
 if TYPE_CHECKING:
     from orpheus_batch.audio.delivery.judge import Verdict
     from orpheus_batch.audio.delivery.measure import Measured
-    from orpheus_batch.audio.delivery.presets import Preset
+    from orpheus_batch.audio.delivery.presets import Format, Preset
 
 
 @click.command(short_help="Hold files against a publisher's numbers.")
@@ -26,9 +26,22 @@ if TYPE_CHECKING:
     metavar="NAME",
     help="acx, librivox, podcast, archive, or a YAML file.",
 )
+@click.option(
+    "--format",
+    "format_name",
+    type=click.Choice(["mp3", "m4b", "flac", "opus", "wav"]),
+    help="Instead of the preset's, as in `export --format`.",
+)
 @options.json_option
 @options.verbosity_options
-def verify(paths: tuple[Path, ...], preset_name: str, as_json: bool, quiet: bool, verbose: bool) -> None:
+def verify(
+    paths: tuple[Path, ...],
+    preset_name: str,
+    format_name: "Format | None",
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+) -> None:
     """Measure finished files and say whether they meet a preset.
 
     PATH is an MP3, FLAC, M4B, Opus or WAV file, made here or elsewhere, or a folder of them.
@@ -36,6 +49,7 @@ def verify(paths: tuple[Path, ...], preset_name: str, as_json: bool, quiet: bool
     \b
       orpheus-batch verify out/alice/acx
       orpheus-batch verify *.mp3 --preset librivox --json
+      orpheus-batch verify alice.m4b --preset podcast --format m4b
 
     Exit code 1: some file does not pass. Passing the numbers is not being accepted.
     """
@@ -43,6 +57,8 @@ def verify(paths: tuple[Path, ...], preset_name: str, as_json: bool, quiet: bool
     from orpheus_batch.audio.delivery.presets import load_preset
 
     preset = load_preset(preset_name)
+    if format_name is not None:
+        preset = preset.in_format(format_name)
     verdicts = verify_files(paths, preset)
     if as_json:
         ok = all(verdict.ok for verdict in verdicts)

@@ -46,7 +46,10 @@ def render_credits(
             if not source.is_file() or source.read_text(encoding="utf-8") != content:
                 source.write_text(content, encoding="utf-8")
         except OSError as error:
-            raise DeliveryError(f"can't write the credits {source}: {error.strerror or error}") from error
+            raise DeliveryError(
+                f"can't write the credits {source}: {error.strerror or error}; leave them out with --no-credits, "
+                "or put the book's folder where it can be written"
+            ) from error
     folders = {name: _finished(source, config) for name, source in sources.items()}
     new = [name for name, folder in folders.items() if folder is None]
     if new:

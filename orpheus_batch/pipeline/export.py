@@ -39,6 +39,7 @@ from orpheus_batch.pipeline.models import Factories, Models, pack_of
 from orpheus_batch.pipeline.progress import Progress
 from orpheus_batch.pipeline.report import RunReport
 from orpheus_batch.pipeline.spoken import spoken_sections
+from orpheus_batch.units import SAMPLE_RATE_HZ, format_duration
 
 logger = logging.getLogger(__name__)
 
@@ -138,11 +139,13 @@ class _Book:
     def export(self) -> BookExport:
         """Make all files; those of an earlier export that are not made any more are left alone."""
         bookends = self._credits()
-        chapters = spoken_sections(self._folder, self._models, self._progress)
+        chapters = self._spoken(self._folder)
         try:
             self._target.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise DeliveryError(f"can't make the folder {self._target}: {error.strerror or error}") from error
+            raise DeliveryError(
+                f"can't make the folder {self._target}: {error.strerror or error}; give another with --to"
+            ) from error
         work = self._target / ".stitched.part"
         with (
             work_folder(work, self._target),
@@ -166,10 +169,17 @@ class _Book:
                 one_file=self._options.one_file or self._preset.format == "m4b",
                 retail_sample=self._options.retail_sample,
             )
+            total_s = sum(span.num_samples for job in jobs for span in job.spans) / SAMPLE_RATE_HZ
+            what = f"{len(jobs)} file{'s' if len(jobs) > 1 else ''}, {format_duration(total_s)} of sound"
+            self._progress.told(f"{self._facts['title']}: {what}")
             lengths = [sum(span.num_samples for span in job.spans) for job in jobs]
             files = _run(encoders, jobs, lengths, produce_file, self._made)
         write_manifest(self._target, self._facts["title"], self._preset, gain_db, files)
         return BookExport(str(self._folder), self._name, str(self._target), tuple(files))
+
+    def _spoken(self, folder: Path) -> list[Section]:
+        with_words = self._options.cues is not None
+        return spoken_sections(folder, self._models, self._progress, with_words=with_words)
 
     def _stitch(self, encoders: Encoders, sections: Sequence[Section], work: Path) -> list[StitchedSection]:
         wants_lufs = self._preset.loudness == "lufs"
@@ -186,7 +196,7 @@ class _Book:
             title=self._facts["title"],
             author=self._facts["author"],
             narrator=self._narrator,
-            language=self._facts.get("language", ""),
+            language=self._facts.get("language") or self._models.pack.language,
             year=self._year,
             genre=self._options.genre or self._config.audio.genre,
             cover=self._cover if self._cover is not None else self._own_cover(),
@@ -215,11 +225,7 @@ class _Book:
                 name,
                 folder / CACHE_FOLDER,
                 self._models.codec_fingerprint,
-                tuple(
-                    piece
-                    for section in spoken_sections(folder, self._models, self._progress)
-                    for piece in section.pieces
-                ),
+                tuple(piece for section in self._spoken(folder) for piece in section.pieces),
             )
             for name, folder in folders.items()
         }

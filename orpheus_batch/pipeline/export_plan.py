@@ -10,17 +10,18 @@ from pathlib import Path
 from orpheus_batch.audio.delivery.assemble import Span, whole
 from orpheus_batch.audio.delivery.cues import CueFormat
 from orpheus_batch.audio.delivery.presets import Preset
-from orpheus_batch.audio.delivery.produce import MAX_CORRECTION_DB, FileJob
+from orpheus_batch.audio.delivery.produce import FileJob
 from orpheus_batch.audio.delivery.sections import StitchedSection
 from orpheus_batch.audio.delivery.split import split_at_sentences
 from orpheus_batch.audio.delivery.tags import Tags
 from orpheus_batch.audio.naming import chapter_filename
-from orpheus_batch.units import SAMPLE_RATE_HZ, seconds_to_samples
+from orpheus_batch.data import Boundary
+from orpheus_batch.units import seconds_to_samples
 
 RETAIL_SAMPLE = "Retail Sample"
 
-_SHORT_CORRECTION_DB = 2 * MAX_CORRECTION_DB
-"""Credits and the sample are short, so their level strays further; nothing is heard right beside them."""
+MIN_SAMPLE_S = 60.0
+"""A chapter that is shorter makes no sample, where another is longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,6 @@ class _Listed:
     """of the chapter, from 1"""
     part: int = 1
     num_parts: int = 1
-    is_short: bool = False
 
 
 def plan_files(
@@ -76,28 +76,29 @@ def plan_files(
     """
     if one_file:
         spans = tuple(whole(section) for section in (opening, *chapters, closing) if section is not None)
-        return [_job(book, preset, _Listed(book.title, spans, 1), 1, name=book.title)]
+        return [_job(book, preset, _Listed(book.title, spans, 1), 1, name=book.title, marks_chapters=True)]
     listed = []
     if opening is not None:
-        listed.append(_Listed(opening.section.title, (whole(opening),), 1, is_short=True))
+        listed.append(_Listed(opening.section.title, (whole(opening),), 1))
     for chapter in chapters:
         listed += _parts(chapter, listed[-1].number + 1 if listed else 1, preset)
     if closing is not None:
-        listed.append(_Listed(closing.section.title, (whole(closing),), listed[-1].number + 1, is_short=True))
+        listed.append(_Listed(closing.section.title, (whole(closing),), listed[-1].number + 1))
     last = listed[-1].number
     jobs = [_job(book, preset, file, last) for file in listed]
     if retail_sample and preset.retail_sample_s is not None:
-        sample = _Listed(RETAIL_SAMPLE, (_sample(chapters[0], preset),), last + 1, is_short=True)
+        sample = _Listed(RETAIL_SAMPLE, (_sample(chapters, preset),), last + 1)
         jobs.append(_job(book, preset, sample, last + 1, name=RETAIL_SAMPLE))
     return jobs
 
 
 def _parts(chapter: StitchedSection, number: int, preset: Preset) -> list[_Listed]:
     """Return a chapter's files: one, or parts that end with a sentence."""
-    silence = seconds_to_samples(preset.head_s + preset.tail_s)
-    longest = int(preset.max_file_s * SAMPLE_RATE_HZ) - silence
-    ends = [piece.ends_sentence for piece in chapter.section.pieces]
-    parts = split_at_sentences(chapter.piece_samples, ends, longest)
+    parts = [(0, len(chapter.section.pieces))]
+    if preset.max_file_s is not None:
+        longest = seconds_to_samples(preset.max_file_s - preset.head_s - preset.tail_s)
+        ends = [piece.may_end_file for piece in chapter.section.pieces]
+        parts = split_at_sentences(chapter.piece_samples, ends, longest)
     title = chapter.section.title or f"Chapter {number}"
     return [
         _Listed(title, (Span(chapter, first, stop),), number, part, len(parts))
@@ -105,24 +106,34 @@ def _parts(chapter: StitchedSection, number: int, preset: Preset) -> list[_Liste
     ]
 
 
-def _sample(chapter: StitchedSection, preset: Preset) -> Span:
-    """Return a sample: from the first sentence after the heading, as many whole sentences as there is room for."""
+def _sample(chapters: Sequence[StitchedSection], preset: Preset) -> Span:
+    """Return a sample: whole sentences from the first after a chapter's heading, as many as there is room for.
+
+    It is the first chapter's, or that of the first that is long enough.
+    """
     longest_s = preset.retail_sample_s or 0.0
     room = seconds_to_samples(longest_s - preset.head_s - preset.tail_s)
-    ends = [piece.ends_sentence for piece in chapter.section.pieces]
-    first = next((i for i, ends_sentence in enumerate(ends) if ends_sentence), 0)
-    length = 0
-    stop = first + 1
-    for index in range(first, len(ends)):
+    samples = [_sample_of(chapter, room) for chapter in chapters]
+    enough = seconds_to_samples(MIN_SAMPLE_S)
+    return next((s for s in samples if s.num_samples >= enough), max(samples, key=lambda s: s.num_samples))
+
+
+def _sample_of(chapter: StitchedSection, room: int) -> Span:
+    pieces = chapter.section.pieces
+    first = next((i for i, piece in enumerate(pieces) if piece.boundary is not Boundary.HEADING), 0)
+    length, stop = 0, first + 1
+    for index in range(first, len(pieces)):
         length += chapter.piece_samples[index]
         if length > room:
             break
-        if ends[index]:
+        if pieces[index].may_end_file:
             stop = index + 1
     return Span(chapter, first, stop)
 
 
-def _job(book: BookFacts, preset: Preset, file: _Listed, last: int, *, name: str = "") -> FileJob:
+def _job(
+    book: BookFacts, preset: Preset, file: _Listed, last: int, *, name: str = "", marks_chapters: bool = False
+) -> FileJob:
     """Return a file's job; ``name`` stands for one that the preset's template does not make."""
     if not name:
         values = {
@@ -151,10 +162,9 @@ def _job(book: BookFacts, preset: Preset, file: _Listed, last: int, *, name: str
             genre=book.genre,
             language=book.language,
         ),
-        marks_chapters=len(file.spans) > 1,
+        marks_chapters=marks_chapters,
         cover=book.cover,
         cues=book.cues,
-        max_correction_db=_SHORT_CORRECTION_DB if file.is_short else MAX_CORRECTION_DB,
     )
 
 

@@ -4,29 +4,42 @@ What the cache lacks is decoded from the ledger's tokens, by the codec alone. It
 """
 
 import time
+from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from orpheus_batch.audio.cache import AudioCache, CacheKey
 from orpheus_batch.audio.delivery.sections import Section, SpokenPiece
 from orpheus_batch.audio.encode import ChapterPiece
-from orpheus_batch.data import Boundary, Waveform
-from orpheus_batch.ledger.records import Take
+from orpheus_batch.data import Waveform
+from orpheus_batch.errors import InputError
+from orpheus_batch.ledger.records import Piece, Take
 from orpheus_batch.ledger.store import Ledger
+from orpheus_batch.pipeline.after import recorded_config
 from orpheus_batch.pipeline.book_run import CACHE_FOLDER
+from orpheus_batch.pipeline.books import load_book
 from orpheus_batch.pipeline.judge import DECODE_BATCH, batched, decode
 from orpheus_batch.pipeline.models import Models
 from orpheus_batch.pipeline.progress import Progress
+from orpheus_batch.text.split import SentenceSplitter
 from orpheus_batch.units import format_duration
 
-_SENTENCE_ENDS = (Boundary.SENTENCE, Boundary.PARAGRAPH, Boundary.CHAPTER)
 _FIRST_BATCH = 4
 """decoded before anything is said of the time that the rest will take"""
 _TELL_EVERY_S = 30.0
 
 
-def spoken_sections(folder: Path, models: Models, progress: Progress) -> list[Section]:
+def spoken_sections(
+    folder: Path, models: Models, progress: Progress, *, with_words: bool = False
+) -> list[Section]:
     """Return a ledger's chapters, in order, those without segments left out.
+
+    Args:
+        folder: Of the ledger.
+        models: For the codec, if the cache lacks something.
+        progress: Hears of decoding.
+        with_words: Also find the sentences as the book has them.
 
     Raises:
         LedgerError: There is no ledger, or it can't be read.
@@ -34,6 +47,9 @@ def spoken_sections(folder: Path, models: Models, progress: Progress) -> list[Se
         EncodeError: The cache can't be written.
     """
     with Ledger.open(folder, read_only=True) as ledger:
+        facts = ledger.facts()
+        placed = {row.index: ledger.chapter_pieces(row.index) for row in ledger.chapters() if row.num_segments}
+        written = _written(facts, placed, progress) if with_words else {}
         sections = [
             Section(
                 title=row.title,
@@ -45,9 +61,10 @@ def spoken_sections(folder: Path, models: Models, progress: Progress) -> list[Se
                         p.segment.text,
                         p.segment.start,
                         p.segment.end,
-                        p.segment.boundary in _SENTENCE_ENDS,
+                        p.segment.boundary,
+                        written.get((row.index, p.segment.index), ""),
                     )
-                    for p in ledger.chapter_pieces(row.index)
+                    for p in placed[row.index]
                 ),
             )
             for row in ledger.chapters()
@@ -58,6 +75,31 @@ def spoken_sections(folder: Path, models: Models, progress: Progress) -> list[Se
         with Ledger.open(folder) as ledger:
             _fill_cache(ledger, sections, models, progress)
     return sections
+
+
+def _written(
+    facts: dict[str, Any], placed: dict[int, list[Piece]], progress: Progress
+) -> dict[tuple[int, int], str]:
+    """Return what the book itself says, by chapter and segment: each sentence where its last word is spoken."""
+    source = Path(facts["book"]["source_path"])
+    try:
+        book = load_book(source, recorded_config(facts["config"]))
+    except InputError:
+        book = None
+    if book is None or book.source_sha256 != facts["book"]["source_sha256"]:
+        progress.told(f"{source} is not as it was when it was rendered: cues have the words as they are spoken")
+        return {}
+    splitter = SentenceSplitter.for_book(book)
+    found: dict[tuple[int, int], str] = {}
+    for chapter in book.chapters:
+        pieces = placed.get(chapter.index, [])
+        starts = [piece.segment.start for piece in pieces]
+        for sentence in splitter.split_chapter(chapter):
+            at = bisect_left(starts, sentence.end) - 1
+            if at >= 0 and not sentence.skip_reason and sentence.start < pieces[at].segment.end:
+                key = (chapter.index, pieces[at].segment.index)
+                found[key] = f"{found[key]} {sentence.text}" if key in found else sentence.text
+    return found
 
 
 def _missing(sections: Sequence[Section], *, read_only: bool) -> dict[CacheKey, int]:

@@ -1,6 +1,7 @@
 """From a ledger to a publisher's files, held against ffmpeg's filters, PyAV and a reader of ID3 frames."""
 
 import dataclasses
+import errno
 import itertools
 import json
 import shutil
@@ -15,6 +16,7 @@ from line_helpers import Line
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "audio" / "delivery"))
 from delivery_helpers import ebur128, ffmpeg, ffprobe, quiet_stretches, rms_of_stretch, volumedetect
+from mp4_reader import read_m4b
 
 import orpheus_batch.pipeline.export as export_module
 import orpheus_batch.pipeline.spoken as spoken_module
@@ -25,6 +27,7 @@ from orpheus_batch.ledger.store import Ledger
 from orpheus_batch.pipeline import render_books
 from orpheus_batch.pipeline.export import export_books
 from orpheus_batch.pipeline.export_report import ExportOptions
+from orpheus_batch.pipeline.progress import Progress
 
 ACX_NAMES = [
     "01 - Opening Credits.mp3",
@@ -87,15 +90,14 @@ def test_librivox_files_pass_by_ebur128(line):
         lufs, true_peak_db = ebur128(file.path)
         assert -21 <= lufs <= -16
         assert true_peak_db <= 0
-        assert 128_000 == av.open(str(file.path)).bit_rate // 1000 * 1000
+        assert 128_000 == av.open(str(file.path)).streams.audio[0].bit_rate
 
 
 def test_one_gain_for_all_chapters(acx):
-    """Chapters keep their levels beside each other; what strays is corrected a little, and told."""
-    chapters = [file for file in acx.files if "Credits" not in file.path.name]
+    """Chapters keep their levels beside each other; what strays is corrected by 3 dB at most, and told."""
     gains = {round(file.gain_db - file.correction_db, 9) for file in acx.files}
     assert 1 == len(gains)
-    assert all(abs(file.correction_db) <= 3.0 for file in chapters)
+    assert all(abs(file.correction_db) <= 3.0 for file in acx.files)
 
 
 def test_cues_point_at_sound(acx):
@@ -103,8 +105,13 @@ def test_cues_point_at_sound(acx):
     file = acx.files[1].path
     cues = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))["cues"]
     with_text = [cue["text"] for cue in cues]
+    assert "The Door" == with_text[0]
     assert "Nobody answered her knock, and nobody answered her call." in with_text
     for cue in cues:
+        inside = cue["segments"]
+        assert cue["start_sample"] == inside[0]["start_sample"]
+        last = inside[-1]
+        assert cue["start_sample"] + cue["num_samples"] == last["start_sample"] + last["num_samples"]
         assert rms_of_stretch(file, cue["start_s"] + 0.05, cue["end_s"] - 0.1) > -30
     for a, b in itertools.pairwise(cues):
         assert rms_of_stretch(file, a["end_s"] + 0.02, b["start_s"] - 0.02) < -60
@@ -116,8 +123,10 @@ def test_tags_say_who_wrote_who_speaks_and_that_nobody_does(acx):
     assert ("The Stair", "The House", "A. Writer", "3/5") == tuple(
         frames[name] for name in ("TIT2", "TALB", "TPE1", "TRCK")
     )
-    assert "one (synthetic voice)" == frames["TCOM"]
+    assert ("one (synthetic voice)", "eng", "Audiobook") == tuple(frames[n] for n in ("TCOM", "TLAN", "TCON"))
     assert "1" == frames["TXXX:SYNTHETIC_SPEECH"]
+    language, comment = frames["COMM"]  # where players look for it, not in a field of its name
+    assert "eng" == language and comment.startswith("Synthetic speech")
 
 
 def test_twice_the_same_bytes_and_no_model(line, acx, tmp_path):
@@ -137,16 +146,23 @@ def test_without_the_cache_the_codec_alone(line, acx, tmp_path):
     shutil.copytree(line.out, copy.out)
     folder = next(copy.out.iterdir())
     shutil.rmtree(folder / "cache")
+    told = []
+    progress = Progress()
+    progress.told = told.append
     (book,) = export_books(
-        copy.out, PRESETS["acx"], ExportOptions(credits=False, retail_sample=False), factories=copy.factories
+        copy.out, PRESETS["acx"], ExportOptions(cues="json"), factories=copy.factories, progress=progress
     )
     assert "" == book.error
     assert ["codec"] == copy.made
     assert (folder / "cache").is_dir()
+    sound, time_left = told[:2]
+    assert "of sound are not in the cache and are decoded first" in sound
+    assert "decoding takes about" in time_left
+    assert [file.sha256 for file in acx.files] == [file.sha256 for file in book.files]
 
 
 def test_m4b_has_chapters_cover_and_tags(line, tmp_path):
-    """Read by PyAV, and by ffprobe where there is one."""
+    """Read box by box, by PyAV, and by ffprobe where there is one."""
     cover = tmp_path / "cover.png"
     ffmpeg("-f", "lavfi", "-i", "testsrc=s=64x64", "-frames:v", "1", cover)
     options = ExportOptions(format="m4b", cover=cover, to=tmp_path)
@@ -163,6 +179,20 @@ def test_m4b_has_chapters_cover_and_tags(line, tmp_path):
         assert ["aac"] == [stream.codec_context.name for stream in opened.streams.audio]
     assert ["The Door", "The Stair", "The Garden"] == titles
     assert 0 == starts[0] and starts == sorted(starts)
+    found = read_m4b(file.path)
+    for chapters in (found.nero_chapters, found.track_chapters):  # the kinds of two families of players
+        assert titles == [title for _, title in chapters]
+        assert starts == pytest.approx([start_s for start_s, _ in chapters], abs=0.001)
+    assert ("M4A ", b"\x02", ["eng"], True) == (
+        found.brand,
+        found.numbers["stik"],
+        found.languages,
+        found.is_streamable,
+    )
+    assert ("The House", "A. Writer", "one (synthetic voice)") == tuple(
+        found.tags[name] for name in ("©alb", "©ART", "©wrt")
+    )
+    assert found.cover.startswith(b"\xff\xd8\xff")
     for start_s in starts[1:]:  # sound begins there, after a chapter's pause
         assert rms_of_stretch(file.path, start_s - 0.5, start_s - 0.1) < -55
         assert rms_of_stretch(file.path, start_s + 0.1, start_s + 0.4) > -30
@@ -172,23 +202,36 @@ def test_m4b_has_chapters_cover_and_tags(line, tmp_path):
 
 
 def test_one_mp3_has_chap_and_ctoc(line, tmp_path):
-    """Frames by name in the ID3 header, titles by PyAV."""
-    options = ExportOptions(one_file=True, to=tmp_path)
+    """Frame by frame, in a table of contents that names them all; sound begins where one does."""
+    options = ExportOptions(one_file=True, to=tmp_path, year="1898", genre="Fable", narrator="Nobody")
     (book,) = export_books(line.out, PRESETS["podcast"], options, factories=line.factories)
-    data = book.files[0].path.read_bytes()[:4000]
-    assert 3 == data.count(b"CHAP") and 1 == data.count(b"CTOC")
-    with av.open(str(book.files[0].path)) as opened:
-        assert 3 == len(opened.chapters())
+    (file,) = book.files
+    frames = read_id3(file.path)
+    assert ("1898", "Fable", "Nobody") == tuple(frames[name] for name in ("TYER", "TCON", "TCOM"))
+    assert ["The Door", "The Stair", "The Garden"] == [title for *_, title in frames["CHAP"]]
+    assert [name for name, *_ in frames["CHAP"]] == frames["CTOC"]
+    starts = [start for _, start, _, _ in frames["CHAP"]]
+    ends = [end for _, _, end, _ in frames["CHAP"]]
+    assert (0, starts[1:]) == (starts[0], ends[:-1])
+    assert ends[-1] == pytest.approx(file.duration_s * 1000, abs=1)
+    for start in starts[1:]:
+        assert rms_of_stretch(file.path, start / 1000 - 0.5, start / 1000 - 0.1) < -55
+        assert rms_of_stretch(file.path, start / 1000 + 0.1, start / 1000 + 0.4) > -30
 
 
 @pytest.mark.parametrize("name", ["flac", "opus", "wav"])
 def test_other_formats(line, tmp_path, name):
-    """Each passes the same preset, tags included."""
-    (book,) = export_books(
-        line.out, PRESETS["podcast"], ExportOptions(format=name, to=tmp_path), factories=line.factories
-    )
+    """Each passes the same preset, tags included; `verify` says so too, when told of the format."""
+    cover = tmp_path / "cover.png"
+    ffmpeg("-f", "lavfi", "-i", "testsrc=s=64x64", "-frames:v", "1", cover)
+    options = ExportOptions(format=name, cover=cover, to=tmp_path)
+    (book,) = export_books(line.out, PRESETS["podcast"], options, factories=line.factories)
     assert "" == book.error
     assert [] == [check for file in book.files for check in file.verdict.checks if not check.ok]
+    assert (name != "wav") == book.files[0].verdict.measured.stream.has_cover
+    arguments = ["verify", book.target, "--preset", "podcast"]
+    assert 0 == CliRunner().invoke(cli, [*arguments, "--format", name]).exit_code
+    assert 1 == CliRunner().invoke(cli, arguments).exit_code
 
 
 def test_long_chapters_become_parts_with_room_at_both_ends(line, tmp_path):
@@ -251,7 +294,70 @@ def test_bad_covers_and_folders(line, tmp_path):
     taken = tmp_path / "taken"
     taken.write_text("a file")
     (book,) = export_books(line.out, PRESETS["archive"], ExportOptions(to=taken), factories=line.factories)
-    assert "can't make the folder" in book.error
+    assert "can't make the folder" in book.error and "another with --to" in book.error
+
+
+def test_a_book_that_can_not_be_written_to_is_exported_elsewhere(line, tmp_path, monkeypatch):
+    """On a read-only disk: nothing beside the ledger is touched. Into it: said so, and nothing half-made."""
+    copy = Line(tmp_path)
+    shutil.copytree(line.out, copy.out)
+    (folder,) = copy.out.iterdir()
+    before = sorted(folder.rglob("*"))
+    make, touch = Path.mkdir, Path.open
+
+    def mkdir(path, *args, **kwargs):
+        if folder in path.parents:
+            raise OSError(errno.EROFS, "Read-only file system", str(path))
+        return make(path, *args, **kwargs)
+
+    def opened(path, mode="r", *args, **kwargs):
+        if folder in path.parents and set(mode) & set("wax+"):
+            raise OSError(errno.EROFS, "Read-only file system", str(path))
+        return touch(path, mode, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    monkeypatch.setattr(Path, "open", opened)
+    options = ExportOptions(to=tmp_path / "to", retail_sample=False, credits=False)
+    (book,) = export_books(copy.out, PRESETS["acx"], options, factories=copy.factories)
+    assert book.ok and [] == copy.made
+    (book,) = export_books(copy.out, PRESETS["archive"], factories=copy.factories)
+    assert "can't make the folder" in book.error and "Read-only" in book.error
+    preset = dataclasses.replace(PRESETS["acx"], opening_credits="Anew, by {narrator}.")
+    (book,) = export_books(copy.out, preset, ExportOptions(to=tmp_path / "to"), factories=copy.factories)
+    assert "can't write the credits" in book.error and "--no-credits" in book.error
+    assert before == sorted(folder.rglob("*"))
+
+
+def test_two_books_into_one_folder(tmp_path):
+    """Each gets a folder of its own there, or one would write over the other."""
+    line = Line(tmp_path)
+    second = tmp_path / "second.md"
+    second.write_text("# The Door\n\nShe opened it at last, and went in.\n", encoding="utf-8")
+    config = line.config()
+    assert 0 == render_books([line.book, second], line.out, config, factories=line.factories).exit_code
+    options = ExportOptions(to=tmp_path / "to", format="wav")
+    books = export_books(line.out, PRESETS["archive"], options, factories=line.factories)
+    assert [3, 1] == [len(book.files) for book in books]
+    assert 4 == len(list((tmp_path / "to").glob("*/archive-wav/*.wav")))
+
+
+def test_cues_tell_when_the_book_has_changed(line, tmp_path):
+    """Its own words can't be had then, and those that were spoken stand in for them."""
+    copy = Line(tmp_path)
+    text = copy.book.read_text(encoding="utf-8").replace("a hundred\nyears", "Mr. B.'s\n40 years")
+    copy.book.write_text(text, encoding="utf-8")
+    assert 0 == render_books([copy.book], copy.out, copy.config(), factories=copy.factories).exit_code
+    told = []
+    progress = Progress()
+    progress.told = told.append
+    options = ExportOptions(cues="srt", to=tmp_path / "to")
+    (book,) = export_books(copy.out, PRESETS["archive"], options, factories=copy.factories, progress=progress)
+    cues = book.files[0].path.with_suffix(".srt")
+    assert "It had been ticking there for Mr. B.'s 40 years, they said." in cues.read_text(encoding="utf-8")
+    copy.book.write_text(text + "More.\n", encoding="utf-8")
+    export_books(copy.out, PRESETS["archive"], options, factories=copy.factories, progress=progress)
+    assert "ticking there for Mr. B.'s forty years, they said." in cues.read_text(encoding="utf-8")
+    assert any("is not as it was" in text for text in told)
 
 
 def test_render_can_deliver(tmp_path, monkeypatch):

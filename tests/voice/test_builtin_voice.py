@@ -65,7 +65,7 @@ def test_the_paragraph_passes_a_publisher_s_check(rendered, preset, low_db, high
     done = subprocess.run([*command, "--no-credits"], check=False, capture_output=True, text=True)
     assert 0 == done.returncode, done.stdout + done.stderr
     (file, *_) = sorted((rendered / preset).glob("01*.mp3"))
-    filters = "volumedetect,ebur128=framelog=quiet,silencedetect=noise=-60dB:duration=0.4"
+    filters = "volumedetect,ebur128=framelog=verbose,silencedetect=noise=-60dB:duration=0.4"
     command = [find_ffmpeg(), "-nostdin", "-hide_banner", "-i", str(file), "-af", filters, "-f", "null", "-"]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stderr
     level = r"mean_volume: (-[\d.]+) dB" if preset == "acx" else r"I: +(-[\d.]+) LUFS"

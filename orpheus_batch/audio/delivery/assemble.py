@@ -10,10 +10,11 @@ from typing import BinaryIO
 
 import numpy as np
 
-from orpheus_batch.audio.delivery.cues import TextCue
+from orpheus_batch.audio.delivery.cues import SegmentCue, SentenceCue
 from orpheus_batch.audio.delivery.sections import SpokenPiece, StitchedSection
 from orpheus_batch.audio.delivery.tags import ChapterMark
 from orpheus_batch.audio.pcm import BYTES_PER_SAMPLE
+from orpheus_batch.data import Boundary
 from orpheus_batch.units import seconds_to_samples
 
 
@@ -42,8 +43,8 @@ class Assembled:
     """What was written."""
 
     num_samples: int
-    cues: tuple[TextCue, ...]
-    """of every piece that is heard"""
+    cues: tuple[SentenceCue, ...]
+    """of every sentence that is heard"""
     marks: tuple[ChapterMark, ...]
     """of every span: at its first sound, the first one at 0"""
 
@@ -68,7 +69,7 @@ def assemble(spans: Sequence[Span], file: Path, *, head_s: float, tail_s: float)
     Raises:
         OSError: The file can't be written.
     """
-    cues: list[TextCue] = []
+    cues: list[SentenceCue] = []
     starts = []
     position, pause = 0, seconds_to_samples(head_s)
     tail = seconds_to_samples(tail_s)
@@ -84,7 +85,7 @@ def assemble(spans: Sequence[Span], file: Path, *, head_s: float, tail_s: float)
             end = audio.cues[last].start_sample + audio.cues[last].num_samples
             position += _write_silence(sink, pause - audio.margins[first][0])
             starts.append(position)
-            cues += _text_cues(span, heard, position - begin)
+            cues += _sentence_cues(span, position - begin)
             samples = np.memmap(span.stitched.file, "<i2", "r", shape=(audio.num_samples,))
             sink.write(samples[begin:end].data)
             position += end - begin
@@ -100,20 +101,28 @@ def assemble(spans: Sequence[Span], file: Path, *, head_s: float, tail_s: float)
     return Assembled(position, tuple(cues), marks)
 
 
-def _text_cues(span: Span, heard: Sequence[int], shift: int) -> list[TextCue]:
-    section, cues = span.stitched.section, span.stitched.audio.cues
-    return [
-        TextCue(
-            segment_id=cues[index].segment_id,
-            text=section.pieces[index].text,
-            chapter_title=section.title,
-            source_start=section.pieces[index].source_start,
-            source_end=section.pieces[index].source_end,
-            start_sample=cues[index].start_sample + shift,
-            num_samples=cues[index].num_samples,
+def _sentence_cues(span: Span, shift: int) -> list[SentenceCue]:
+    """Return a cue for every sentence of a span that is heard, each beginning with a segment's first sample."""
+    section, audio = span.stitched.section, span.stitched.audio
+    found, group = [], []
+    for index in range(span.first, span.stop):
+        group.append(index)
+        if section.pieces[index].boundary is Boundary.CLAUSE and index + 1 < span.stop:
+            continue
+        segments = tuple(
+            SegmentCue(cue.segment_id, section.pieces[at].text, cue.start_sample + shift, cue.num_samples)
+            for at, cue in ((at, audio.cues[at]) for at in group)
+            if cue.num_samples
         )
-        for index in heard
-    ]
+        if segments:
+            pieces = [section.pieces[at] for at in group]
+            written = " ".join(piece.written for piece in pieces if piece.written)
+            text = written or " ".join(piece.text for piece in pieces)
+            found.append(
+                SentenceCue(text, section.title, pieces[0].source_start, pieces[-1].source_end, segments)
+            )
+        group = []
+    return found
 
 
 def _write_silence(sink: BinaryIO, num_samples: int) -> int:

@@ -20,7 +20,7 @@ def prepare_cover(cover: bytes, name: str) -> bytes:
     """
     cover_suffix(cover, name)
     size = f"'min({MAX_PIXELS},iw)':'min({MAX_PIXELS},ih)'"
-    filters = f"scale={size}:force_original_aspect_ratio=decrease:flags=lanczos+accurate_rnd,format=yuvj444p"
+    filters = f"scale={size}:force_original_aspect_ratio=decrease:flags=lanczos+accurate_rnd,format=yuvj420p"
     args = ["-xerror", "-err_detect", "explode", "-f", "image2pipe", "-i", "pipe:0", "-frames:v", "1"]
     output = ["-vf", filters, "-q:v", "3", "-flags", "+bitexact", "-f", "mjpeg", "pipe:1"]
     try:

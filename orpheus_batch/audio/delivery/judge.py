@@ -146,9 +146,8 @@ def judge(measured: Measured, preset: Preset) -> list[Check]:
     if not preset.allow_digital_silence:
         silence_s = measured.digital_silence_s
         checks.append(Check("digital silence", silence_s == 0, f"{silence_s:.2f} s", "none; room tone instead"))
-    length = format_duration(measured.duration_s)
-    longest = f"at most {format_duration(preset.max_file_s)}"
-    if preset.format != "m4b":
+    if preset.max_file_s is not None and preset.format != "m4b":
+        length, longest = format_duration(measured.duration_s), f"at most {format_duration(preset.max_file_s)}"
         checks.append(Check("length", measured.duration_s <= preset.max_file_s, length, longest))
     missing = [tag for tag in preset.tags if not stream.tags.get(tag)]
     checks.append(

@@ -135,10 +135,9 @@ def probe(file: Path) -> Stream:
     if not file.is_file():
         raise DeliveryError(f"there is no file {file}")
     metadata, said, returncode = _ffmetadata(file, "0")
-    sound = re.search(r"Stream #0:\d+.*?: Audio: (\w+).*?, (\d+) Hz, (\w+)([^\n]*)", said)
+    sound = re.search(r"Stream #0:\d+.*?: Audio: (\w+).*?, (\d+) Hz, ([^,\n]+)([^\n]*)", said)
     if returncode or sound is None:
         raise DeliveryError(f"{file} is no sound that can be read; is it an MP3, FLAC, M4B, Opus or WAV file?")
-    layouts = {"mono": 1, "stereo": 2}
     rate = re.search(r", (\d+) kb/s", sound[4]) or re.search(r"Duration:[^\n]*bitrate: (\d+) kb/s", said)
     if sound[1] in ("opus", "vorbis"):
         metadata = _ffmetadata(file, "0:s:a:0")[0]  # an Ogg file's tags are its stream's
@@ -146,12 +145,21 @@ def probe(file: Path) -> Stream:
     return Stream(
         codec=sound[1],
         sample_rate_hz=int(sound[2]),
-        channels=layouts.get(sound[3], 6),
+        channels=_num_channels(sound[3]),
         bitrate_kbps=int(rate[1]) if rate else None,
         has_cover=bool(re.search(r"Stream #0:\d+.*?: Video: .*\(attached pic\)", said)),
         tags=_tags(head.partition("[STREAM]")[0]),
         num_chapters=len(chapters),
     )
+
+
+def _num_channels(layout: str) -> int:
+    """Return how many channels ffmpeg's name of a layout has: "mono", "stereo", "3 channels", "5.1(side)"."""
+    named = {"mono": 1, "stereo": 2, "downmix": 2, "quad": 4}
+    numbers = re.match(r"(\d+)(?:\.(\d+))?(?:\.(\d+))?", layout)
+    if numbers is None:
+        return named.get(layout.partition("(")[0], 2)
+    return sum(int(number) for number in numbers.groups() if number)
 
 
 def _ffmetadata(file: Path, which: str) -> tuple[str, str, int]:
@@ -180,7 +188,7 @@ def _tags(ffmetadata: str) -> dict[str, str]:
 def _decode(file: Path, meter: "_Meter") -> tuple[float, float]:
     """Give all samples to the meter; return integrated loudness and true peak."""
     graph = (
-        f"[0:a:0]asetnsamples={FRAME_SAMPLES}:p=0,asplit[a][b];[b]ebur128=peak=true:framelog=quiet,anullsink"
+        f"[0:a:0]asetnsamples={FRAME_SAMPLES}:p=0,asplit[a][b];[b]ebur128=peak=true:framelog=verbose,anullsink"
     )
     command = ffmpeg_command(["-nostats", "-i", f"file:{file}", "-filter_complex", graph])
     command += ["-map", "[a]", "-f", "f32le", "pipe:1"]

@@ -63,8 +63,8 @@ class Preset:
     """after the last sound, likewise"""
     min_tail_s: float = 0.0
     max_tail_s: float = 60.0
-    max_file_s: float = 7200.0
-    """a longer chapter becomes parts, cut after a sentence"""
+    max_file_s: float | None = 7200.0
+    """a longer chapter becomes parts, cut after a sentence; null: never"""
     required_tags: str = "title, artist, album"
     """names, with commas between them; each must be there"""
     credits: bool = False
@@ -103,7 +103,10 @@ class Preset:
                 0 <= self.min_tail_s <= self.tail_s <= self.max_tail_s <= 60,
                 "tail_s must lie between min_tail_s and max_tail_s",
             ),
-            (10 <= self.max_file_s <= 360_000, "max_file_s must be in 10..360000"),
+            (
+                self.max_file_s is None or 10 <= self.max_file_s <= 360_000,
+                "max_file_s must be in 10..360000, or null",
+            ),
             (
                 self.retail_sample_s is None or 60 <= self.retail_sample_s <= 3600,
                 "retail_sample_s must be in 60..3600, or null",
@@ -168,7 +171,7 @@ PRESETS: dict[str, Preset] = {
         credits=True,
         retail_sample_s=290.0,
         policy=(
-            "ACX takes narration by humans only unless it has authorised otherwise "
+            "ACX says, “your submitted audiobook must be narrated by a human unless otherwise authorized” "
             "(https://help.acx.com/s/article/what-are-the-acx-audio-submission-requirements): "
             "a synthetic voice can pass every number and be refused"
         ),
@@ -186,7 +189,8 @@ PRESETS: dict[str, Preset] = {
         min_tail_s=4.5,
         max_tail_s=10.0,
         policy=(
-            "LibriVox takes recordings by human volunteers only (https://wiki.librivox.org): "
+            "LibriVox says, it “does not allow audio recordings […] made with artificial (nonhuman) intelligence "
+            "technology” (https://wiki.librivox.org/index.php/LibriVox_and_Artificial_Intelligence_(AI)): "
             "a synthetic voice can pass every number and will be refused"
         ),
     ),
@@ -198,13 +202,19 @@ PRESETS: dict[str, Preset] = {
         max_db=-14.0,
         peak="true",
         max_peak_db=-1.0,
-        policy="podcast directories ask that synthetic speech be named as such to listeners; the tags do",
+        max_file_s=None,
+        policy=(
+            "Apple asks that what AI has made of a podcast be disclosed in its sound and its metadata "
+            "(https://podcasters.apple.com/support/891-content-and-subscription-guidelines): the tags say it, so "
+            "say it aloud too"
+        ),
     ),
     "archive": Preset(
         name="archive",
         format="flac",
         sample_rate_hz=24_000,
         constant_bitrate=False,
+        max_file_s=None,
         min_db=-26.0,
         max_db=-16.0,
     ),

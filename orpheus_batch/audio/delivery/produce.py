@@ -18,9 +18,11 @@ from orpheus_batch.audio.delivery.judge import Verdict, judge
 from orpheus_batch.audio.delivery.measure import Measured, measure
 from orpheus_batch.audio.delivery.presets import Format, Preset
 from orpheus_batch.audio.delivery.quiet import pause_gains_db, quieted, stretches
-from orpheus_batch.audio.delivery.tags import Tags, ffmetadata
+from orpheus_batch.audio.delivery.tags import MARKED_COMMENT, Tags, ffmetadata
 from orpheus_batch.audio.ffmpeg import BITEXACT_ARGS, FRAME_SAMPLES, has_soxr, run_ffmpeg
+from orpheus_batch.audio.id3 import PADDING_ARGS, write_comment
 from orpheus_batch.audio.loudness import MAX_GAIN_DB, leveled
+from orpheus_batch.audio.mp3 import encoder_gain_db, iso_639_2
 from orpheus_batch.errors import DeliveryError
 from orpheus_batch.files import read_sha256, sync, work_folder
 from orpheus_batch.units import SAMPLE_RATE_HZ, samples_to_seconds
@@ -39,16 +41,23 @@ _MAX_LENGTH_ERROR_S = 0.15
 """AAC and Opus add their encoder's delay where a decoder does not take it off."""
 _STRETCH_SAMPLES = 10 * SAMPLE_RATE_HZ
 _FREE_TAGS: tuple[Format, ...] = ("mp3", "flac", "opus")
-_HAS_COVER: tuple[Format, ...] = ("mp3", "flac", "m4b")
+_HAS_COVER_STREAM: tuple[Format, ...] = ("mp3", "flac", "m4b")
 _CODEC_ARGS: dict[Format, tuple[str, ...]] = {
-    "mp3": ("-c:a", "libmp3lame", "-compression_level", "5", "-write_xing", "1", "-id3v2_version", "3"),
+    "mp3": (
+        "-c:a",
+        "libmp3lame",
+        "-compression_level",
+        "5",
+        "-write_xing",
+        "1",
+        "-id3v2_version",
+        "3",
+        *PADDING_ARGS,
+    ),
     "m4b": ("-c:a", "aac", "-movflags", "+faststart"),
     "flac": ("-c:a", "flac", "-compression_level", "8", "-sample_fmt", "s16"),
     "opus": ("-c:a", "libopus", "-vbr", "on", "-application", "audio"),
-    "wav": (
-        "-c:a",
-        "pcm_s16le",
-    ),
+    "wav": ("-c:a", "pcm_s16le", "-rf64", "auto"),
 }
 """LAME's quality 5 works a third faster than 2 or ffmpeg's own choice, for 0.7 dB more of a noise that lies 40 dB
 under speech in every critical band (`benchmarks/mp3_quality.py`)."""
@@ -72,7 +81,6 @@ class FileJob:
     """JPEG; see `orpheus_batch.audio.delivery.cover`"""
     cues: CueFormat | None = None
     """also write a file of cues beside it"""
-    max_correction_db: float = MAX_CORRECTION_DB
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +122,17 @@ def _produce(job: FileJob, work: Path) -> DeliveredFile:
     metadata = work / "metadata.txt"
     marks = whole.marks if job.marks_chapters else ()
     metadata.write_text(
-        ffmetadata(job.tags, marks, has_free_tags=preset.format in _FREE_TAGS), encoding="utf-8"
+        ffmetadata(
+            job.tags,
+            marks,
+            has_free_tags=preset.format in _FREE_TAGS,
+            has_comment=preset.format != "mp3",
+            picture=job.cover if preset.format == "opus" else None,
+        ),
+        encoding="utf-8",
     )
     cover = None
-    if job.cover is not None and preset.format in _HAS_COVER:
+    if job.cover is not None and preset.format in _HAS_COVER_STREAM:
         cover = work / "cover.jpg"
         cover.write_bytes(job.cover)
     encoded, measured, gain_db, count = _encode_until_right(job, samples, metadata, cover, work)
@@ -150,17 +165,18 @@ def _encode_until_right(
     leveled_file, encoded = work / "leveled.pcm", work / f"encoded.{preset.format}"
     gain_db = min(job.gain_db, MAX_GAIN_DB)
     ceiling_db = preset.max_peak_db - _PEAK_MARGIN_DB[preset.peak]
+    lost_db = 0.0
+    if preset.format == "mp3":  # LAME makes its input quieter; what it is given is louder by as much
+        lost_db = -round(encoder_gain_db(preset.sample_rate_hz, preset.bitrate_kbps), 2)
     for count in range(1, _MAX_ENCODINGS + 1):
-        _write_leveled(leveled_file, samples, gain_db, ceiling_db, preset.room_tone_db)
-        _encode(leveled_file, encoded, metadata, cover, preset, job.path)
+        _write_leveled(leveled_file, samples, gain_db + lost_db, ceiling_db + lost_db, preset.room_tone_db)
+        _encode(leveled_file, encoded, metadata, cover, preset, job.tags.language, job.path)
         measured = measure(encoded)
         peak_db = measured.true_peak_db if preset.peak == "true" else measured.peak_db
         level_db = measured.rms_db if preset.loudness == "rms" else measured.lufs
         excess_db = peak_db - preset.max_peak_db
         wanted_db = gain_db + _needed_db(level_db, preset)
-        corrected_db = job.gain_db + min(
-            max(wanted_db - job.gain_db, -job.max_correction_db), job.max_correction_db
-        )
+        corrected_db = job.gain_db + min(max(wanted_db - job.gain_db, -MAX_CORRECTION_DB), MAX_CORRECTION_DB)
         corrected_db = min(corrected_db, MAX_GAIN_DB)
         if (excess_db <= 0 and abs(corrected_db - gain_db) < _PEAK_STEP_DB) or count == _MAX_ENCODINGS:
             break
@@ -199,7 +215,9 @@ def _write_leveled(
             sink.write(leveled(samples, start, stop, gain_db, ceiling_db, room_tone_db).tobytes())
 
 
-def _encode(pcm: Path, encoded: Path, metadata: Path, cover: Path | None, preset: Preset, what: Path) -> None:
+def _encode(
+    pcm: Path, encoded: Path, metadata: Path, cover: Path | None, preset: Preset, language: str, what: Path
+) -> None:
     args = ["-y", "-f", "s16le", "-ar", str(SAMPLE_RATE_HZ), "-ac", "1", "-i", f"file:{pcm}"]
     args += ["-f", "ffmetadata", "-i", f"file:{metadata}"]
     if cover is not None:
@@ -208,10 +226,14 @@ def _encode(pcm: Path, encoded: Path, metadata: Path, cover: Path | None, preset
     if cover is not None:
         args += ["-map", "2:v", "-c:v", "copy", "-disposition:v", "attached_pic"]
         args += ["-metadata:s:v", "title=Cover", "-metadata:s:v", "comment=Cover (front)"]
+    if preset.format == "m4b":
+        args += ["-metadata", "media_type=2", "-metadata:s:a", f"language={iso_639_2(language) or 'und'}"]
     args += conversion_args(preset)
     run_ffmpeg(
         [*args, *BITEXACT_ARGS, "-f", _MUXERS[preset.format], f"file:{encoded}"], what=f"encoding {what}"
     )
+    if preset.format == "mp3":
+        write_comment(encoded, MARKED_COMMENT)
 
 
 def conversion_args(preset: Preset) -> list[str]:
@@ -223,7 +245,8 @@ def conversion_args(preset: Preset) -> list[str]:
     filters = [f"asetnsamples={FRAME_SAMPLES}:p=0"]
     if preset.sample_rate_hz != SAMPLE_RATE_HZ:
         quality = "resampler=soxr:precision=28" if has_soxr() else "filter_size=64:phase_shift=10:cutoff=0.97"
-        filters.append(f"aresample={preset.sample_rate_hz}:{quality}")
+        # In floats: to 16 bits the SoX resampler adds a dither that no two runs have in common.
+        filters.append(f"aresample={preset.sample_rate_hz}:{quality}:osf=fltp")
     if preset.channels == 2:
         filters.append("pan=stereo|c0=c0|c1=c0")
     args = ["-af", ",".join(filters), *_CODEC_ARGS[preset.format]]

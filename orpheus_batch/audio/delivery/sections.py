@@ -19,6 +19,7 @@ from orpheus_batch.audio.delivery.quiet import stretches
 from orpheus_batch.audio.encode import ChapterPiece
 from orpheus_batch.audio.ffmpeg import FRAME_SAMPLES, failure, ffmpeg_command
 from orpheus_batch.audio.stitch import StitchedChapter, StitchPiece, stitch_chapter
+from orpheus_batch.data import Boundary
 from orpheus_batch.errors import DeliveryError, EncodeError
 from orpheus_batch.units import SAMPLE_RATE_HZ, seconds_to_samples
 
@@ -36,8 +37,15 @@ class SpokenPiece:
     """as it is spoken"""
     source_start: int
     source_end: int
-    ends_sentence: bool
-    """whether a file may end after it"""
+    boundary: Boundary
+    """what follows it"""
+    written: str = ""
+    """the sentences that end in it, in the book's own words; empty where they are not known"""
+
+    @property
+    def may_end_file(self) -> bool:
+        """Whether a sentence ends here that is no heading."""
+        return self.boundary in (Boundary.SENTENCE, Boundary.PARAGRAPH, Boundary.CHAPTER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +161,7 @@ def loudness(file: Path) -> float:
         EncodeError: ffmpeg failed.
     """
     source = ["-f", "s16le", "-ar", str(SAMPLE_RATE_HZ), "-ac", "1", "-i", f"file:{file}"]
-    filters = f"asetnsamples={FRAME_SAMPLES}:p=0,ebur128=framelog=quiet"
+    filters = f"asetnsamples={FRAME_SAMPLES}:p=0,ebur128=framelog=verbose"
     command = ffmpeg_command(["-nostats", *source, "-af", filters, "-f", "null", "-"])
     command[command.index("-loglevel") + 1] = "info"
     done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False)

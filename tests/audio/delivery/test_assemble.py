@@ -12,6 +12,7 @@ from orpheus_batch.audio.delivery.assemble import Span, assemble, whole
 from orpheus_batch.audio.delivery.sections import Section, SpokenPiece, StitchedSection
 from orpheus_batch.audio.encode import ChapterPiece
 from orpheus_batch.audio.stitch import StitchPiece, stitch_chapter
+from orpheus_batch.data import Boundary
 
 RATE = 24_000
 PAUSE_S = 0.4
@@ -24,7 +25,11 @@ def _stitched(folder, name, num_pieces, *, silent=(), frequency=200):
     room = np.zeros(RATE * 3 // 10, "<i2")
     spoken = tuple(
         SpokenPiece(
-            ChapterPiece(f"{name}{i}", i, None if i in silent else 0, PAUSE_S), f"{name}{i}", i, i + 1, True
+            ChapterPiece(f"{name}{i}", i, None if i in silent else 0, PAUSE_S),
+            f"{name}{i}",
+            i,
+            i + 1,
+            Boundary.SENTENCE,
         )
         for i in range(num_pieces)
     )
@@ -56,9 +61,9 @@ def test_one_section_is_what_the_stitcher_would_have_written(tmp_path):
     assert length - sounds[-1][1] == pytest.approx(2.5 * RATE, abs=200)
     gaps = [b[0] - a[1] for a, b in itertools.pairwise(sounds)]
     assert gaps == pytest.approx([PAUSE_S * RATE] * 2, abs=300)
-    assert ["a0", "a1", "a2"] == [cue.segment_id for cue in found.cues]
+    assert ["a0", "a1", "a2"] == [segment.segment_id for cue in found.cues for segment in cue.segments]
     for cue, (start, stop) in zip(found.cues, sounds, strict=True):
-        assert cue.start_sample <= start and stop <= cue.start_sample + cue.num_samples
+        assert cue.start_sample <= start and stop <= cue.end_sample
 
 
 def test_sections_follow_each_other_and_marks_stand_at_their_sound(tmp_path):
@@ -81,7 +86,7 @@ def test_what_is_not_heard_at_the_ends_makes_neither_longer(tmp_path):
     assert sounds[0][0] == pytest.approx(0.75 * RATE, abs=200)
     assert length - sounds[-1][1] == pytest.approx(1.0 * RATE, abs=200)
     assert sounds[1][0] - sounds[0][1] == pytest.approx(2 * PAUSE_S * RATE, abs=300)
-    assert ["a1", "a3"] == [cue.segment_id for cue in found.cues]
+    assert ["a1", "a3"] == [segment.segment_id for cue in found.cues for segment in cue.segments]
 
 
 def test_nothing_heard_at_all_is_a_tail(tmp_path):
@@ -105,7 +110,8 @@ def test_parts_hold_all_sound_of_a_section_once(tmp_path_factory, sizes, data):
         found = assemble([Span(section, first, first + size)], folder / "part.pcm", head_s=0.1, tail_s=0.1)
         samples = np.fromfile(folder / "part.pcm", "<i2")
         assert len(samples) == found.num_samples
-        heard += [(c.segment_id, samples[c.start_sample :][: c.num_samples].tobytes()) for c in found.cues]
+        segments = [segment for cue in found.cues for segment in cue.segments]
+        heard += [(s.segment_id, samples[s.start_sample :][: s.num_samples].tobytes()) for s in segments]
         first += size
     original = np.fromfile(section.file, "<i2")
     assert heard == [
@@ -122,3 +128,27 @@ def test_a_span_is_as_long_as_its_pieces(tmp_path):
     assert whole(section).num_samples == section.num_samples
     assert Span(section, 1, 3).num_samples == sum(section.piece_samples[1:3])
     assert dataclasses.replace(whole(section), stop=1).pieces == section.section.pieces[:1]
+
+
+def _with(section, **changes):
+    pieces = tuple(
+        dataclasses.replace(piece, **{name: values[i] for name, values in changes.items()})
+        for i, piece in enumerate(section.section.pieces)
+    )
+    return dataclasses.replace(section, section=dataclasses.replace(section.section, pieces=pieces))
+
+
+def test_cues_are_sentences_in_the_books_own_words(tmp_path):
+    """One that was spoken in three goes is one cue; two that were spoken in one go are one too."""
+    ends = [Boundary.HEADING, Boundary.CLAUSE, Boundary.CLAUSE, Boundary.SENTENCE, Boundary.CHAPTER]
+    written = ["I", "", "", "In 1851, Mr. Melville wrote it.", "“Oh!” Yes."]
+    section = _with(_stitched(tmp_path, "a", 5, silent=(1,)), boundary=ends, written=written)
+    found = assemble([whole(section)], tmp_path / "out.pcm", head_s=0.5, tail_s=1.0)
+    _, sounds = _sound(tmp_path / "out.pcm")
+    assert ["I", "In 1851, Mr. Melville wrote it.", "“Oh!” Yes."] == [cue.text for cue in found.cues]
+    assert (1, 4) == (found.cues[1].source_start, found.cues[1].source_end)
+    assert [["a0"], ["a2", "a3"], ["a4"]] == [[s.segment_id for s in cue.segments] for cue in found.cues]
+    assert found.cues[1].start_sample <= sounds[1][0] and sounds[2][1] <= found.cues[1].end_sample
+    spoken = _with(section, written=[""] * 5)
+    found = assemble([whole(spoken)], tmp_path / "out.pcm", head_s=0.5, tail_s=1.0)
+    assert ["a0", "a1 a2 a3", "a4"] == [cue.text for cue in found.cues]

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orpheus_batch.audio.delivery.cover import MAX_PIXELS, prepare_cover
-from orpheus_batch.audio.delivery.cues import TextCue, format_cues
+from orpheus_batch.audio.delivery.cues import SegmentCue, SentenceCue, format_cues
 from orpheus_batch.audio.delivery.quiet import pause_gains_db, quieted
 from orpheus_batch.audio.delivery.split import split_at_sentences
 from orpheus_batch.audio.delivery.tags import ChapterMark, Tags, ffmetadata
@@ -77,13 +77,14 @@ def test_quieting_never_adds(data, level_db):
     assert (out.astype(int) * samples >= 0).all()
 
 
-def _cue(start, length, text="Words, “quoted”."):
-    return TextCue("ab12", text, "One", 10, 26, start, length)
+def _cue(*segments, text="Words, “quoted”."):
+    spoken = tuple(SegmentCue(f"ab{start}", "words quoted.", start, length) for start, length in segments)
+    return SentenceCue(text, "One", 10, 26, spoken)
 
 
 def test_cues_are_exact_in_json_and_to_the_millisecond_in_srt():
-    """Over an hour in; a segment without sound is not there, and numbering has no gap."""
-    cues = [_cue(24_000 * 3661 + 7, 12_000), _cue(24_000 * 3662, 0), _cue(24_000 * 3663, 24_001)]
+    """Over an hour in; a sentence lasts from the first sample of its first segment to the last of its last."""
+    cues = [_cue((24_000 * 3661 + 7, 12_000)), _cue((24_000 * 3663, 9_000), (24_000 * 3664 - 1_000, 1_001))]
     found = json.loads(format_cues(cues, "json"))
     assert 24_000 == found["sample_rate_hz"]
     assert [(24_000 * 3661 + 7, 12_000), (24_000 * 3663, 24_001)] == [
