@@ -180,6 +180,18 @@ class Models:
         """What identifies the codec's output."""
         return self._factories.codec_fingerprint(self.pack, self.config, self.device)
 
+    def possible_codec_fingerprints(self) -> list[str]:
+        """Return what the audio that this codec made may go by, whatever machine it was made on; loads nothing."""
+        from orpheus_batch.codec.snac import PRECISIONS
+
+        wanted = self.config.model.codec_precision
+        found = []
+        for precision in [p for p in PRECISIONS if p != "auto"] if wanted == "auto" else [wanted]:
+            model = dataclasses.replace(self.config.model, codec_precision=precision)
+            config = dataclasses.replace(self.config, model=model)
+            found.append(self._factories.codec_fingerprint(self.pack, config, "cpu"))
+        return found
+
     @functools.cached_property
     def prompts(self) -> PromptBuilder:
         """Makes token requests; reads the tokenizer the first time."""

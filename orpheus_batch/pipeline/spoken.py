@@ -47,34 +47,47 @@ def spoken_sections(
         EncodeError: The cache can't be written.
     """
     with Ledger.open(folder, read_only=True) as ledger:
-        facts = ledger.facts()
-        placed = {row.index: ledger.chapter_pieces(row.index) for row in ledger.chapters() if row.num_segments}
-        written = _written(facts, placed, progress) if with_words else {}
-        sections = [
-            Section(
-                title=row.title,
-                cache_dir=folder / CACHE_FOLDER,
-                codec_fingerprint=models.codec_fingerprint,
-                pieces=tuple(
-                    SpokenPiece(
-                        ChapterPiece(p.segment.segment_id, p.segment.index, p.attempt, p.segment.pause_after_s),
-                        p.segment.text,
-                        p.segment.start,
-                        p.segment.end,
-                        p.segment.boundary,
-                        written.get((row.index, p.segment.index), ""),
-                    )
-                    for p in placed[row.index]
-                ),
-            )
-            for row in ledger.chapters()
-            if row.num_segments
-        ]
-    if _missing(sections, read_only=True):
+        facts, rows = ledger.facts(), [row for row in ledger.chapters() if row.num_segments]
+        placed = {row.index: ledger.chapter_pieces(row.index) for row in rows}
+    written = _written(facts, placed, progress) if with_words else {}
+    fingerprint = _complete(folder / CACHE_FOLDER, placed, models)
+    sections = [
+        Section(
+            title=row.title,
+            cache_dir=folder / CACHE_FOLDER,
+            codec_fingerprint=fingerprint or models.codec_fingerprint,
+            pieces=tuple(
+                SpokenPiece(
+                    ChapterPiece(p.segment.segment_id, p.segment.index, p.attempt, p.segment.pause_after_s),
+                    p.segment.text,
+                    p.segment.start,
+                    p.segment.end,
+                    p.segment.boundary,
+                    written.get((row.index, p.segment.index), ""),
+                )
+                for p in placed[row.index]
+            ),
+        )
+        for row in rows
+    ]
+    if sections and fingerprint is None:
         # Under the ledger's lock: the cache has one writer at a time.
         with Ledger.open(folder) as ledger:
-            _fill_cache(ledger, sections, models, progress)
+            _fill_cache(ledger, placed, sections[0], models, progress)
     return sections
+
+
+def _keys(pieces: Sequence[Piece]) -> list[CacheKey]:
+    return [(piece.segment.segment_id, piece.attempt) for piece in pieces if piece.attempt is not None]
+
+
+def _complete(cache_dir: Path, placed: dict[int, list[Piece]], models: Models) -> str | None:
+    """Return the codec of whose audio the cache holds all that is wanted; it may have run on another machine."""
+    keys = [key for pieces in placed.values() for key in _keys(pieces)]
+    for fingerprint in models.possible_codec_fingerprints():
+        if not AudioCache(cache_dir, fingerprint, read_only=True).missing(keys):
+            return fingerprint
+    return None
 
 
 def _written(
@@ -102,24 +115,16 @@ def _written(
     return found
 
 
-def _missing(sections: Sequence[Section], *, read_only: bool) -> dict[CacheKey, int]:
-    """Return what the cache lacks, with the first section that wants it."""
-    found: dict[CacheKey, int] = {}
-    if sections:
-        cache = AudioCache(sections[0].cache_dir, sections[0].codec_fingerprint, read_only=read_only)
-        for index, section in enumerate(sections):
-            pieces = (spoken.piece for spoken in section.pieces)
-            keys = ((piece.segment_id, piece.attempt) for piece in pieces if piece.attempt is not None)
-            for key in cache.missing(keys):
-                found.setdefault(key, index)
-    return found
-
-
-def _fill_cache(ledger: Ledger, sections: Sequence[Section], models: Models, progress: Progress) -> None:
+def _fill_cache(
+    ledger: Ledger, placed: dict[int, list[Piece]], section: Section, models: Models, progress: Progress
+) -> None:
     """Decode what the cache lacks, saying beforehand how long that will take."""
-    cache = AudioCache(sections[0].cache_dir, sections[0].codec_fingerprint)
-    section_of = _missing(sections, read_only=False)
-    takes = [take for take in (ledger.chosen_take(segment_id) for segment_id, _ in section_of) if take]
+    cache = AudioCache(section.cache_dir, section.codec_fingerprint)
+    chapter_of: dict[CacheKey, int] = {}
+    for chapter_index, pieces in placed.items():
+        for key in cache.missing(_keys(pieces)):
+            chapter_of.setdefault(key, chapter_index)
+    takes = [take for take in (ledger.chosen_take(segment_id) for segment_id, _ in chapter_of) if take]
     missing_s = sum(take.num_audio_s for take in takes)
     title = ledger.facts()["book"]["title"]
     progress.told(f"{title}: {format_duration(missing_s)} of sound are not in the cache and are decoded first")
@@ -127,7 +132,7 @@ def _fill_cache(ledger: Ledger, sections: Sequence[Section], models: Models, pro
     done_s, started, told_at_s = 0.0, time.monotonic(), -_TELL_EVERY_S
     for batch in (takes[:_FIRST_BATCH], *batched(takes[_FIRST_BATCH:], DECODE_BATCH)):
         waveforms = decode([(take.segment_id, take.attempt, take.token_ids) for take in batch], models)
-        for index, entries in _by_section(batch, waveforms, section_of).items():
+        for index, entries in _by_chapter(batch, waveforms, chapter_of).items():
             cache.put(index, entries)
         done_s += sum(take.num_audio_s for take in batch)
         elapsed_s = time.monotonic() - started
@@ -137,12 +142,12 @@ def _fill_cache(ledger: Ledger, sections: Sequence[Section], models: Models, pro
             told_at_s = elapsed_s
 
 
-def _by_section(
-    takes: Sequence[Take], waveforms: Sequence[Waveform], section_of: dict[CacheKey, int]
+def _by_chapter(
+    takes: Sequence[Take], waveforms: Sequence[Waveform], chapter_of: dict[CacheKey, int]
 ) -> dict[int, list[tuple[str, int, Waveform]]]:
-    """Return what goes into each section's file: one record a section and batch, for each costs a process."""
+    """Return what goes into each chapter's file: one record a chapter and batch, for each costs a process."""
     found: dict[int, list[tuple[str, int, Waveform]]] = {}
     for take, waveform in zip(takes, waveforms, strict=True):
-        index = section_of[take.segment_id, take.attempt]
+        index = chapter_of[take.segment_id, take.attempt]
         found.setdefault(index, []).append((take.segment_id, take.attempt, waveform))
     return found

@@ -70,7 +70,7 @@ def make_book(folder: Path) -> Path:
 def deliver(book: Path, preset: Preset, to: Path) -> BookExport:
     """Export without credits and sample, which the book has no voice for."""
     options = ExportOptions(to=to, credits=False, retail_sample=False, cues="json", num_processes=1)
-    factories = Factories(codec_fingerprint=lambda pack: CODEC)
+    factories = Factories(codec_fingerprint=lambda *_: CODEC)
     (export,) = export_books(book, preset, options, factories=factories)
     if export.error:
         raise SystemExit(export.error)

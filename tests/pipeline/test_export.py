@@ -328,6 +328,21 @@ def test_a_book_that_can_not_be_written_to_is_exported_elsewhere(line, tmp_path,
     assert before == sorted(folder.rglob("*"))
 
 
+def test_audio_that_another_machine_decoded_is_used(tmp_path):
+    """A GPU's codec works in another precision: its audio needs no codec here, and none is loaded."""
+    line = Line(tmp_path)
+    here = "float16"
+    factories = dataclasses.replace(
+        line.factories,
+        codec_fingerprint=lambda pack, config, device: config.model.codec_precision.replace("auto", here),
+    )
+    assert 0 == render_books([line.book], line.out, line.config(), factories=factories).exit_code
+    line.made.clear()
+    here = "float32"
+    (book,) = export_books(line.out, PRESETS["archive"], ExportOptions(format="wav"), factories=factories)
+    assert book.ok and [] == line.made
+
+
 def test_two_books_into_one_folder(tmp_path):
     """Each gets a folder of its own there, or one would write over the other."""
     line = Line(tmp_path)
