@@ -20,6 +20,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from about import about
+
 from orpheus_batch.config import load_config
 from orpheus_batch.corpus.corpus import make_corpus
 from orpheus_batch.corpus.nights import Night
@@ -117,7 +119,7 @@ def main() -> None:
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="million-rows-"))
     processes = multiprocessing.get_context("spawn")
-    found: dict[str, Any] = {"rows": options.rows}
+    found: dict[str, Any] = {"benchmark": "million_rows", **about(), "rows": options.rows}
     try:
         make_tiny_pack(folder / "pack")
         write_rows(folder / "rows.csv", options.rows)

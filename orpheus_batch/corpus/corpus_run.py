@@ -16,11 +16,15 @@ from orpheus_batch.corpus.item_run import ItemRun, settings_digest
 from orpheus_batch.corpus.nights import Night
 from orpheus_batch.corpus.shards import Sample, facts_without_nothing, frames_of, write_shard
 from orpheus_batch.ledger.corpus import CorpusLedger, ShardRecord
-from orpheus_batch.ledger.item_records import MadeItem, SettledItem, word_error_rate
+from orpheus_batch.ledger.item_records import ItemPiece, MadeItem, SettledItem, word_error_rate
+from orpheus_batch.pipeline.books import predicted_s
 from orpheus_batch.pipeline.models import Models
 from orpheus_batch.pipeline.progress import Progress
 from orpheus_batch.quality.stream_checks import usable_token_ids
 from orpheus_batch.units import SAMPLE_RATE_HZ
+
+ODD_PACE = 1.33
+"""times as long as predicted, or as short: worth a flag, and far from a fault"""
 
 
 class CorpusRun(ItemRun):
@@ -159,7 +163,7 @@ class CorpusRun(ItemRun):
             "heard": piece.measurements.get("heard"),
             "recogniser": piece.measurements.get("recogniser"),
             "attempts": piece.num_takes,
-            "quality_flags": list(piece.problems),
+            "quality_flags": quality_flags(piece, predicted_s(pack, piece.segment.text)),
             "split": item.split,
             "source": extra.get("source"),
             "source_id": extra.get("source_id"),
@@ -171,3 +175,21 @@ class CorpusRun(ItemRun):
             "synthetic": True,
         }
         return Sample(item.item_id, file.path, facts_without_nothing(facts), codes)
+
+
+def quality_flags(piece: ItemPiece, expected_s: float) -> list[str]:
+    """Return what is worth knowing of a take that passed the checks, in fixed words, to be filtered by.
+
+    Args:
+        piece: The item's one segment, accepted.
+        expected_s: How long its text would play, as the pack predicts.
+    """
+    ratio = piece.num_audio_s / expected_s
+    flags = {
+        "retaken": piece.num_takes > 1,
+        "fast": ratio < 1 / ODD_PACE,
+        "slow": ratio > ODD_PACE,
+        "misheard": piece.measurements.get("num_wrong_words", 0) > 0,
+        "seed ignored": not piece.seed_honoured,
+    }
+    return [name for name, is_so in flags.items() if is_so]

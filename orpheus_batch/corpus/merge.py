@@ -19,6 +19,7 @@ from orpheus_batch.ledger.items import ItemLedger
 from orpheus_batch.ledger.merge import MergedLedger
 from orpheus_batch.ledger.store import LEDGER_NAME
 from orpheus_batch.pipeline.after import recorded_config
+from orpheus_batch.pipeline.books import book_folders
 from orpheus_batch.pipeline.models import pack_of
 from orpheus_batch.pipeline.parts import Part, part_folders
 
@@ -87,6 +88,8 @@ def merge_parts(out: Path) -> MergeReport:
 def _complete(out: Path) -> dict[Part, Path]:
     parts = part_folders(out)
     if not parts:
+        if book_folders(out):
+            raise InputError(f"{out} holds no parts: what `render --shard` makes lies together already")
         raise InputError(f"{out} holds no parts (part-0000-of-0004, …); run with --shard i/N first")
     counts = {part.count for part in parts}
     if len(counts) > 1:

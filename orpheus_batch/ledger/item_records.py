@@ -54,6 +54,8 @@ class ItemPiece:
     num_audio_s: float
     measurements: Mapping[str, Any] = field(default_factory=dict)
     """of the chosen take"""
+    seed_honoured: bool = True
+    """likewise: whether its seed decided its noise"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,7 +122,7 @@ def pieces(database: Database, numbers: Sequence[int]) -> dict[int, list[ItemPie
     rows = database.rows(
         f"""
         SELECT {PLACED_SEGMENT_COLUMNS}, s.state, s.chosen, s.num_takes, s.failure, t.problems, s.score,
-            s.num_audio_s, t.measurements
+            s.num_audio_s, t.measurements, coalesce(t.seed_honoured, 1)
         FROM json_each(?) CROSS JOIN places p
             ON p.position >= value << 32 AND p.position < (value + 1) << 32
         JOIN segments s ON s.key = p.segment
@@ -135,7 +135,7 @@ def pieces(database: Database, numbers: Sequence[int]) -> dict[int, list[ItemPie
     with database.explained():
         for row in rows:
             segment = placed_segment(row)
-            state, attempt, num_takes, failure, problems, score, audio_s, measured = row[-8:]
+            state, attempt, num_takes, failure, problems, score, audio_s, measured, honoured = row[-9:]
             why = (failure,) if failure else tuple(json.loads(problems or "[]"))
             found[segment.chapter_index].append(
                 ItemPiece(
@@ -147,6 +147,7 @@ def pieces(database: Database, numbers: Sequence[int]) -> dict[int, list[ItemPie
                     score=score,
                     num_audio_s=audio_s,
                     measurements=json.loads(measured or "{}"),
+                    seed_honoured=bool(honoured),
                 )
             )
     return found

@@ -85,6 +85,7 @@ def test_corpus_keeps_what_was_heard(line):
         rows[texts[2]]["word_error_rate"],
     )
     assert 0.0 == rows[texts[0]]["word_error_rate"]
+    assert ([], ["misheard"]) == (rows[texts[0]]["quality_flags"], rows[texts[2]]["quality_flags"])
     assert 0 < report.word_error_rate < 1 / num_words
     card = (line.out / "README.md").read_text(encoding="utf-8")
     assert f"fake recogniser heard {report.word_error_rate:.1%} of the words otherwise" in card

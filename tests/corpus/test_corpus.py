@@ -12,10 +12,13 @@ import pytest
 from corpus_helpers import audio_by_id, corpus, manifest, sentences, shards, write_table
 from line_helpers import BOOK, Line
 
+from orpheus_batch.corpus.corpus_run import quality_flags
 from orpheus_batch.corpus.nights import Night, make_night
 from orpheus_batch.corpus.shards import COLUMNS
 from orpheus_batch.errors import ConfigError, InputError, LedgerError
 from orpheus_batch.ledger.corpus import CorpusLedger
+from orpheus_batch.ledger.item_records import ItemPiece
+from orpheus_batch.ledger.records import SegmentState
 
 
 @pytest.fixture
@@ -252,6 +255,21 @@ def test_failed_items_are_in_no_shard_and_are_tried_again_when_asked(line):
     assert (30, 0) == (report.num_items, report.num_failed)
     after = shards(line.out)
     assert sealed == {name: after[name] for name in sealed}
+
+
+@pytest.mark.parametrize(
+    ("changed", "flags"),
+    [
+        ({}, []),
+        ({"num_takes": 2, "num_audio_s": 2.9}, ["retaken", "slow"]),
+        ({"num_audio_s": 1.4, "seed_honoured": False}, ["fast", "seed ignored"]),
+    ],
+)
+def test_flags_of_good_takes(changed, flags):
+    """In words that stay, for those who filter."""
+    known = {"segment": None, "state": SegmentState.ACCEPTED, "attempt": 0, "num_takes": 1, "problems": ()}
+    piece = ItemPiece(**known | {"score": 0.0, "num_audio_s": 2.0} | changed)
+    assert flags == quality_flags(piece, 2.0)
 
 
 def test_plain_files(line):

@@ -96,6 +96,8 @@ def test_books_are_dealt_out(line, tmp_path):
         assert 0 == report.exit_code
     assert [1, 1, 1, 0] == numbers
     assert whole.files() == line.files()
+    with pytest.raises(InputError, match=r"what `render --shard` makes lies together already"):
+        merge_parts(line.out)
 
 
 def test_folder_that_another_process_took_in_the_same_instant(line):
