@@ -1,6 +1,7 @@
 """`orpheus-batch export`: finished books as files for a publisher."""
 
 import json
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,7 +52,8 @@ def export(out: Path, deliver: str, as_json: bool, quiet: bool, verbose: bool, *
       orpheus-batch export out/alice --deliver podcast --format m4b
       orpheus-batch export out --deliver librivox --cues srt
 
-    Exit code 3: files were made, and some do not meet the preset. Exit code 1: a book could not be done.
+    Exit code 3: files were made, and some do not meet the preset, or lack what could not be spoken. Exit code 1:
+    a book could not be done.
     """
     from orpheus_batch.pipeline.export import export_books
     from orpheus_batch.pipeline.export_report import ExportOptions
@@ -77,10 +79,15 @@ def show_exports(exports: "Sequence[BookExport]", preset: "Preset", *, quiet: bo
             if abs(file.correction_db) >= 0.1 and not quiet:
                 click.echo(f"{file.path.name}: {file.correction_db:+.1f} dB beside the book's gain")
         show([file.verdict for file in book.files], preset, quiet=quiet)
+        if book.num_missing:
+            click.echo(
+                f"{book.num_missing} segments could not be spoken and are not heard in these files; "
+                f"`orpheus-batch status {shlex.quote(book.folder)}` names them"
+            )
 
 
 def exit_code(exports: "Sequence[BookExport]") -> int:
-    """Return 1 where a book could not be done, 3 where a file does not meet the preset, else 0."""
+    """Return 1 where a book could not be done, 3 where a file does not meet the preset or lacks text, else 0."""
     if any(book.error for book in exports):
         return 1
     return 0 if all(book.ok for book in exports) else 3

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from orpheus_batch.audio.cache import AudioCache, PackedRecord
 from orpheus_batch.audio.encode import ChapterFile, ChapterJob, ChapterPiece, ChapterTags, chapter_filename
+from orpheus_batch.audio.encoders import Encoders
 from orpheus_batch.config import Config
 from orpheus_batch.data import Cue, Waveform
 from orpheus_batch.errors import (
@@ -25,7 +26,6 @@ from orpheus_batch.fingerprint import sha256_file
 from orpheus_batch.ledger.records import ChapterRow, EncodedFile, PendingSegment, Take
 from orpheus_batch.ledger.store import Ledger
 from orpheus_batch.pipeline.books import PlannedBook
-from orpheus_batch.pipeline.encoders import Encoders
 from orpheus_batch.pipeline.judge import DECODE_BATCH, batched, decode
 from orpheus_batch.pipeline.models import Models
 from orpheus_batch.pipeline.progress import Progress

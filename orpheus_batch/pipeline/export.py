@@ -5,8 +5,8 @@ all cores twice: its chapters are stitched and measured, one gain is worked out 
 What a file is made of is `orpheus_batch.audio.delivery`'s business, which files there are `export_plan`'s.
 """
 
+import dataclasses
 import logging
-import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,16 +23,15 @@ from orpheus_batch.audio.delivery.sections import (
     stitch_section,
 )
 from orpheus_batch.audio.delivery.templates import fill_template
+from orpheus_batch.audio.encoders import Encoders, num_cores
 from orpheus_batch.audio.mp3 import read_cover
 from orpheus_batch.config import Config
 from orpheus_batch.errors import DeliveryError, InputError, LedgerError, OrpheusBatchError
 from orpheus_batch.files import work_folder
 from orpheus_batch.ledger.store import Ledger
 from orpheus_batch.pipeline.after import recorded_config
-from orpheus_batch.pipeline.book_run import CACHE_FOLDER
 from orpheus_batch.pipeline.books import book_folders, load_book
 from orpheus_batch.pipeline.credits import render_credits
-from orpheus_batch.pipeline.encoders import Encoders
 from orpheus_batch.pipeline.export_plan import BookFacts, plan_files
 from orpheus_batch.pipeline.export_report import BookExport, ExportOptions, write_manifest
 from orpheus_batch.pipeline.models import Factories, Models, pack_of
@@ -149,7 +148,7 @@ class _Book:
         work = self._target / ".stitched.part"
         with (
             work_folder(work, self._target),
-            Encoders(self._options.num_processes or os.cpu_count() or 1) as encoders,
+            Encoders(self._options.num_processes or num_cores()) as encoders,
         ):
             stitched = self._stitch(encoders, [*chapters, *bookends.values()], work)
             chapters_stitched = stitched[: len(chapters)]
@@ -175,7 +174,11 @@ class _Book:
             lengths = [sum(span.num_samples for span in job.spans) for job in jobs]
             files = _run(encoders, jobs, lengths, produce_file, self._made)
         write_manifest(self._target, self._facts["title"], self._preset, gain_db, files)
-        return BookExport(str(self._folder), self._name, str(self._target), tuple(files))
+        spoken = (piece for section in (*chapters, *bookends.values()) for piece in section.pieces)
+        num_missing = sum(piece.piece.attempt is None for piece in spoken)
+        return BookExport(
+            str(self._folder), self._name, str(self._target), tuple(files), num_missing=num_missing
+        )
 
     def _spoken(self, folder: Path) -> list[Section]:
         with_words = self._options.cues is not None
@@ -220,15 +223,12 @@ class _Book:
         }
         texts = {name: text for name, text in texts.items() if text.strip()}
         folders = render_credits(texts, self._folder, self._config, self._factories, self._progress)
-        return {
-            name: Section(
-                name,
-                folder / CACHE_FOLDER,
-                self._models.codec_fingerprint,
-                tuple(piece for section in self._spoken(folder) for piece in section.pieces),
-            )
-            for name, folder in folders.items()
-        }
+        found = {}
+        for name, folder in folders.items():
+            sections = self._spoken(folder)
+            pieces = tuple(piece for section in sections for piece in section.pieces)
+            found[name] = dataclasses.replace(sections[0], title=name, pieces=pieces)
+        return found
 
     def _own_cover(self) -> bytes | None:
         """Return the cover that the book was rendered with, or the one inside its file."""

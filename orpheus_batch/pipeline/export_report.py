@@ -46,11 +46,13 @@ class BookExport:
     target: str
     files: tuple[DeliveredFile, ...]
     error: str = ""
+    num_missing: int = 0
+    """segments that could not be spoken at all, so that nothing of them is heard"""
 
     @property
     def ok(self) -> bool:
-        """Whether files were made and all of them meet the preset."""
-        return not self.error and all(file.verdict.ok for file in self.files)
+        """Whether files were made, with all of the book in them, and all meet the preset."""
+        return not self.error and not self.num_missing and all(file.verdict.ok for file in self.files)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values."""
@@ -64,6 +66,7 @@ class BookExport:
             "target": self.target,
             "ok": self.ok,
             "error": self.error,
+            "num_missing": self.num_missing,
             "files": files,
         }
 

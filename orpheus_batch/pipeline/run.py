@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from orpheus_batch.audio.encode import check_audio_config, read_cover
+from orpheus_batch.audio.encoders import Encoders, default_num_processes
 from orpheus_batch.audio.ffmpeg import find_ffmpeg
 from orpheus_batch.config import Config
 from orpheus_batch.errors import ConfigError, LedgerError
@@ -24,7 +25,6 @@ from orpheus_batch.pipeline.books import (
     record_plan,
 )
 from orpheus_batch.pipeline.casting import check_single
-from orpheus_batch.pipeline.encoders import Encoders, default_num_processes
 from orpheus_batch.pipeline.generate import Queue, run_blocks
 from orpheus_batch.pipeline.models import Factories, Models, is_pack_folder, pack_of
 from orpheus_batch.pipeline.parts import Part

@@ -22,7 +22,7 @@ KILLS = {
     "after the cache, before the ledger": {"target": f"{STORE}.record_takes", "when": "before", "nth": 2},
     "after the ledger": {"target": f"{STORE}.record_takes", "when": "after", "nth": 2},
     "during encoding": {
-        "target": "orpheus_batch.pipeline.encoders:Encoders.submit",
+        "target": "orpheus_batch.audio.encoders:Encoders.submit",
         "when": "after",
         "nth": 1,
         "delay_s": 0.3,

@@ -279,6 +279,27 @@ def test_unfinished_and_silent_books_are_refused(line, tmp_path):
         export_books(tmp_path / "nowhere", PRESETS["acx"])
 
 
+def test_what_could_not_be_spoken_is_told(line, tmp_path, monkeypatch):
+    """Files are made without it, and neither the exit code nor the words say that all is well."""
+    copy = Line(tmp_path)
+    shutil.copytree(line.out, copy.out)
+    monkeypatch.setattr(export_module, "Factories", lambda: copy.factories)
+    chosen = spoken_module.ChapterPiece
+    lost = "Nobody answered her knock, and nobody answered her call."
+    with Ledger.open(next(copy.out.iterdir()), read_only=True) as ledger:
+        lost_id = next(p.segment.segment_id for p in ledger.chapter_pieces(0) if p.segment.text == lost)
+    monkeypatch.setattr(
+        spoken_module,
+        "ChapterPiece",
+        lambda i, n, attempt, pause: chosen(i, n, None if i == lost_id else attempt, pause),
+    )
+    command = ["export", str(copy.out), "--deliver", "archive", "--to", str(tmp_path / "to")]
+    result = CliRunner().invoke(cli, command)
+    assert 3 == result.exit_code
+    assert "2 segments could not be spoken and are not heard" in result.output
+    assert "3 of 3 files pass archive" in result.output
+
+
 def _silent(segment_id, index, pause):
     from orpheus_batch.audio.encode import ChapterPiece
 

@@ -5,7 +5,6 @@ asks besides.
 """
 
 import math
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -14,6 +13,7 @@ from typing import Any
 
 from orpheus_batch.audio.delivery.measure import Measured, measure
 from orpheus_batch.audio.delivery.presets import LOSSLESS, Preset
+from orpheus_batch.audio.encoders import num_cores
 from orpheus_batch.errors import DeliveryError, InputError
 from orpheus_batch.units import format_duration, format_timecode
 
@@ -98,7 +98,7 @@ def verify_files(paths: Sequence[Path], preset: Preset) -> list[Verdict]:
         InputError: A path is not there, or a folder holds no sound.
     """
     files = find_audio(paths)
-    with ThreadPoolExecutor(max(1, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(num_cores()) as pool:
         verdicts = list(pool.map(lambda file: verify_file(file, preset), files))
     channels = {v.measured.stream.channels for v in verdicts if v.measured}
     if len(channels) < 2:

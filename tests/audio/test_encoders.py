@@ -7,9 +7,9 @@ import time
 
 import pytest
 
+from orpheus_batch.audio import encoders as module
+from orpheus_batch.audio.encoders import Encoders, default_num_processes
 from orpheus_batch.errors import EncodeError
-from orpheus_batch.pipeline import encoders as module
-from orpheus_batch.pipeline.encoders import Encoders, default_num_processes
 
 
 def answer(job):

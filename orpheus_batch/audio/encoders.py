@@ -1,7 +1,7 @@
 """A bounded pool of processes that make chapter files beside the generation.
 
-It moves jobs and results; what a job does is `orpheus_batch.audio.encode.render_chapter_file`'s business. It
-does not know ledgers or books.
+It moves jobs and results; what a job does is `orpheus_batch.audio.encode.render_chapter_file`'s business. It does
+not know ledgers or books, and a process starts without importing what does.
 """
 
 import contextlib
@@ -30,6 +30,11 @@ Done = Callable[[Any], None]
 """called in the submitting thread with what a job returned (a chapter's files), or with what went wrong"""
 
 
+def num_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def default_num_processes(device: str = "cpu") -> int:
     """Return how many encoders suit this machine.
 
@@ -40,7 +45,7 @@ def default_num_processes(device: str = "cpu") -> int:
     Args:
         device: Where the engine runs.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = num_cores()
     return max(1, cores // 4 if device == "cpu" else min(cores - 2, MAX_PROCESSES))
 
 
