@@ -13,7 +13,7 @@ from orpheus_batch.text.normalize import normalize
 
 LEXICON_RULE = "lexicon ({})"
 """rule of a respelling, with the file and line of its entry"""
-MAX_COMPARED = 4_000_000
+MAX_COMPARED = 40_000
 """product of two lengths in tokens that are compared; what lies between the equal ends of longer ones is one change"""
 _TOKEN = re.compile(r"[^\W\d_]+|\d+|\s+|.", re.DOTALL)
 

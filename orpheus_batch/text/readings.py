@@ -61,40 +61,47 @@ def read_chapter(
     for spoken in speak_chapter(
         chapter, sentences, pack=pack, voice=voice, max_chars=max_chars, lexicon=lexicon
     ):
-        for part in spoken.parts:
-            yield _reading(spoken, part, pack, spoken.sentence.voice or voice)
+        yield from _readings(spoken, pack, spoken.sentence.voice or voice)
 
 
-def _reading(spoken: Spoken, part: Part, pack: ModelPack, voice: str) -> Reading:
+def _readings(spoken: Spoken, pack: ModelPack, voice: str) -> Iterator[Reading]:
+    """Yield a sentence's parts; places in the source are found for all of them at once."""
     text = spoken.sentence.text
-    written = text[part.first : part.last]
-    if part.skip_reason:
-        return Reading(part.start, part.end, written.strip(), "", voice, part.skip_reason)
-    said, changes = written, []
-    if part.text != written:
-        said, changes = explain(
-            written,
-            alphabet=pack.alphabet,
-            tags=pack.tags,
-            heading=spoken.heading,
-            words=pack.puts_into_words(voice),
-            found=within(spoken.found, part.first, part.last),
-            finish=end_with_stop if part.ends else end_with_comma,
-        )
-    return Reading(
-        part.start, part.end, written.strip(), said, voice, changes=tuple(_placed(spoken, part.first, changes))
+    explained = [_explain(spoken, part, pack, voice) for part in spoken.parts]
+    changes = [change for _, of_part in explained for change in of_part]
+    placed = iter(_placed(spoken, changes))
+    for part, (said, of_part) in zip(spoken.parts, explained, strict=True):
+        own = tuple(next(placed) for _ in of_part)
+        written = text[part.first : part.last].strip()
+        yield Reading(part.start, part.end, written, said, voice, part.skip_reason, own)
+
+
+def _explain(spoken: Spoken, part: Part, pack: ModelPack, voice: str) -> tuple[str, list[Change]]:
+    """Return what is said of a part, and its changes, their spans in the sentence's text."""
+    written = spoken.sentence.text[part.first : part.last]
+    if part.skip_reason or part.text == written:
+        return part.text, []
+    said, changes = explain(
+        written,
+        alphabet=pack.alphabet,
+        tags=pack.tags,
+        heading=spoken.heading,
+        words=pack.puts_into_words(voice),
+        found=within(spoken.found, part.first, part.last),
+        finish=end_with_stop if part.ends else end_with_comma,
     )
+    shown = [c for c in changes if c.written.strip() or c.spoken.strip()]  # not blanks that vanish
+    return said, [dataclasses.replace(c, start=part.first + c.start, end=part.first + c.end) for c in shown]
 
 
-def _placed(spoken: Spoken, first: int, changes: Sequence[Change]) -> Iterator[Change]:
-    """Give changes their spans in the source; trailing blanks that vanish are none."""
-    text = spoken.sentence.text
-    kept = [change for change in changes if change.written.strip() or change.spoken.strip()]
-    positions = [place for change in kept for place in (change.start, max(change.start, change.end - 1))]
-    places = source_places(spoken.source, text, [min(first + place, len(text) - 1) for place in positions])
-    for number, change in enumerate(kept):
+def _placed(spoken: Spoken, changes: Sequence[Change]) -> Iterator[Change]:
+    """Give changes their spans in the source."""
+    text, first = spoken.sentence.text, spoken.sentence.start
+    positions = [place for c in changes for place in (c.start, max(c.start, c.end - 1))]
+    places = source_places(spoken.source, text, [min(place, len(text) - 1) for place in positions])
+    for number, change in enumerate(changes):
         start, last = places[2 * number : 2 * number + 2]
-        beyond = first + change.start >= len(text)  # put in at the very end
-        start = len(spoken.source.rstrip()) if beyond else start
+        if change.start >= len(text):  # put in at the very end
+            start = len(spoken.source.rstrip())
         end = max(start, last + 1) if change.end > change.start else start
-        yield dataclasses.replace(change, start=spoken.sentence.start + start, end=spoken.sentence.start + end)
+        yield dataclasses.replace(change, start=first + start, end=first + end)

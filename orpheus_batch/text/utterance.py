@@ -5,7 +5,7 @@ Knows where each part comes from in the source; nothing of joining, voices or pa
 
 import itertools
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -64,10 +64,11 @@ def spoken_parts(
 
 def within(found: Sequence[Respelling], first: int, last: int) -> list[Respelling]:
     """Return the finds in ``[first, last)`` of a sentence, their offsets from ``first``."""
+    low, high = (bisect_left(found, place, key=lambda find: find.start) for place in (first, last))
     return [
         replace(find, start=find.start - first, end=find.end - first)
-        for find in found
-        if first <= find.start and find.end <= last
+        for find in found[low:high]
+        if find.end <= last
     ]
 
 
@@ -78,8 +79,11 @@ def _around(found: Sequence[Respelling], text: str, part: tuple[int, int], cuts:
     """
     moved = set()
     for cut in cuts:
-        torn = next((find for find in found if find.start < cut < find.end), None)
-        ends = [cut] if torn is None else [torn.start, torn.end]
+        before = bisect_left(found, cut, key=lambda find: find.start) - 1
+        if before < 0 or found[before].end <= cut:
+            moved.add(cut)
+            continue
+        ends = (found[before].start, found[before].end)
         moved |= set([end for end in ends if _has_words(text, part[0], end, part[1])][:1])
     return sorted(moved) or list(cuts)
 

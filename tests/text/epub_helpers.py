@@ -75,12 +75,14 @@ def write_epub(
     return file
 
 
-def spoken(book) -> str:
-    """Return all that would be said of a book, a segment a line."""
+def spoken(book, lexicon=None) -> str:
+    """Return all that would be said of a book, a segment a line; the plan's spans are proved on the way."""
     from orpheus_batch.config import PauseConfig
     from orpheus_batch.testing import BUILTIN_ALPHABET, make_text_pack
     from orpheus_batch.text.segment import plan_book
 
     pack = make_text_pack(BUILTIN_ALPHABET, min_chars=1)
-    plans = plan_book(book, pack=pack, voice="text", model_fingerprint="f", pauses=PauseConfig())
+    plans = plan_book(
+        book, pack=pack, voice="text", model_fingerprint="f", pauses=PauseConfig(), lexicon=lexicon
+    )
     return "\n".join(segment.text for plan in plans for segment in plan.segments)

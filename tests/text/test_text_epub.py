@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orpheus_batch.errors import InputError
+from orpheus_batch.text.lexicon import Lexicon, LexiconEntry
 from orpheus_batch.text.reader import read_book
 
 NCX = (
@@ -287,6 +288,12 @@ ATTRIBUTES = [
 WORDS = st.text(alphabet='ab é."—7*_<&\n\ufff9', max_size=12).map(
     lambda t: t.replace("&", "&amp;").replace("<", "&lt;")
 )
+ENTRIES = (
+    LexiconEntry("ab", "x y z", "names.yaml, line 1"),
+    LexiconEntry("7", "", "names.yaml, line 2"),
+    LexiconEntry(r"\w\W?", "<laugh>", "names.yaml, line 3", is_pattern=True),
+    LexiconEntry(r".+", "q", "names.yaml, line 4", is_pattern=True),
+)
 MARKUP = st.recursive(
     WORDS,
     lambda inner: st.builds(
@@ -300,9 +307,14 @@ MARKUP = st.recursive(
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=60)
-@given(st.lists(MARKUP, min_size=1, max_size=4), st.booleans())
-def test_every_word_of_any_markup_is_in_exactly_one_span(bodies, inline_notes):
-    """The text holds every visible character of the documents, in order; `plan_book` proves the spans over it.
+@given(
+    st.lists(MARKUP, min_size=1, max_size=4),
+    st.booleans(),
+    st.sampled_from([(), *((e,) for e in ENTRIES), ENTRIES]),
+)
+def test_every_word_of_any_markup_is_in_exactly_one_span(bodies, inline_notes, entries):
+    """The text holds every visible character of the documents, in order; `plan_book` proves the spans over it, whatever
+    a lexicon makes of it.
 
     With notes read in place the order differs, so their characters are counted instead.
     """
@@ -313,7 +325,7 @@ def test_every_word_of_any_markup_is_in_exactly_one_span(bodies, inline_notes):
             book = read_book(file, inline_notes=inline_notes)
         except InputError:
             return
-        spoken(book)
+        spoken(book, Lexicon(entries))
         spans = [(s.start, s.end) for s in book.skipped] + [
             (c.source_start, c.source_start + len(c.text)) for c in book.chapters
         ]

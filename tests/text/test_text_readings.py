@@ -12,6 +12,7 @@ from orpheus_batch.text.markup import clean
 from orpheus_batch.text.readings import is_of_words, read_chapter
 from orpheus_batch.text.segment import plan_chapter
 from orpheus_batch.text.split import SentenceSplitter
+from orpheus_batch.text.utterance import source_places
 
 PACK = make_text_pack(BUILTIN_ALPHABET, min_chars=1, max_chars=80)
 SPLITTER = SentenceSplitter()
@@ -111,3 +112,17 @@ def test_punctuation_and_case_are_no_words(written, spoken, words):
     from orpheus_batch.text.explain import Change
 
     assert words == is_of_words(Change(0, 1, written, spoken, ("rule",)))
+
+
+def test_places_are_found_once_a_sentence(monkeypatch):
+    """Once a part, which looked over the whole sentence each time, a line of 40,000 characters took as many seconds."""
+    calls = []
+
+    def counted(source, text, positions):
+        calls.append(len(positions))
+        return source_places(source, text, positions)
+
+    monkeypatch.setattr("orpheus_batch.text.readings.source_places", counted)
+    readings, _ = _read("1 " * 2_000)
+    assert len(readings) > 10
+    assert 1 == len(calls)
