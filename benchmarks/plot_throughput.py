@@ -108,7 +108,15 @@ def draw(ours: list[Point], peers: list[Point], hardware: str, version: str, fil
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", color=GREY, alpha=0.25)
         title = "float8: unproven on Orpheus's own weights" if len({p.precision for p in ours}) > 1 else None
-        axes.legend(frameon=False, fontsize=8, title=title, title_fontsize=8, alignment="left")
+        axes.legend(
+            frameon=False,
+            fontsize=8,
+            title=title,
+            title_fontsize=8,
+            alignment="left",
+            loc="center left",
+            bbox_to_anchor=(1.0, 0.5),
+        )
         figure.savefig(file, dpi=110, transparent=True, metadata={"Software": None})
         pyplot.close(figure)
 
