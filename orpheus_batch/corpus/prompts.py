@@ -71,7 +71,8 @@ def render_prompts(
     if format not in FORMATS:
         raise ConfigError(f"no format '{format}'; there are {', '.join(FORMATS)}")
     if path != "-" and not Path(path).is_file():
-        raise InputError(f"can't read {path}: there is no such file")
+        what = "it is a folder; name the table in it" if Path(path).is_dir() else "there is no such file"
+        raise InputError(f"can't read {path}: {what}")
     check_audio_config(config.audio)
     find_ffmpeg()
     part = part or Part()

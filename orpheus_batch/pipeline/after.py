@@ -239,13 +239,20 @@ def recorded_config(tree: dict[str, Any]) -> Config:
 
 def _find(out: Path, segment_id: str, text: str) -> tuple[Path, SegmentReport]:
     found = []
+    items = ""
     for folder in output_folders(out):
         with Ledger.open(folder, read_only=True) as ledger:
+            items = items or ledger.facts().get("kind", "")
             found += [
                 (folder, report)
                 for report in ledger.find_segments(id_prefix=segment_id, text=text, limit=MAX_MATCHES)
             ]
     what = f"the id {segment_id}" if segment_id else f"the words “{text}”"
+    if not found and items:
+        raise InputError(
+            f"{out} holds {items}, and `redo` is for books: another seed in a row is another take of it, and a larger "
+            "quality.max_attempts tries failed ones again"
+        )
     if not found:
         raise InputError(f"no segment under {out} has {what}; `orpheus-batch status OUT --suspect` lists ids")
     if len(found) > 1:

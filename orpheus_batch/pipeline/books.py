@@ -9,6 +9,7 @@ import logging
 import re
 import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -258,9 +259,15 @@ class Shelf:
     A source always returns to its own folder, by the path that the folder's ledger holds, whatever its title is
     now; if it was moved, by its content. A new book gets a folder by its title, with a part of the hash of its
     path where another book has that one.
+
+    Raises:
+        LedgerError: The output folder is that of prompts or a corpus.
     """
 
     def __init__(self, out: Path):
+        kind = _kind(out)
+        if kind is not None:
+            raise LedgerError(f"{out} holds the output of `{kind}`; give `render` a folder of its own with -o")
         self._out = out
         self._by_path: dict[str, Path] = {}
         self._moved: dict[str, Path] = {}
@@ -316,6 +323,15 @@ def safe_folder_name(title: str) -> str:
     while len(name.encode()) > 2 * _MAX_NAME_CHARS:
         name = name[:-1]
     return name.strip(" .") or "Untitled"
+
+
+def _kind(folder: Path) -> str | None:
+    """Return the command whose items a folder holds, None where there is no ledger or it is a book's."""
+    if not (folder / LEDGER_NAME).is_file():
+        return None
+    with suppress(LedgerError), Ledger.open(folder, read_only=True) as ledger:
+        return ledger.facts().get("kind")
+    return None  # told when a book wants this very folder
 
 
 def _owner(folder: Path) -> dict[str, Any] | None:

@@ -120,6 +120,8 @@ class _Book:
         self._progress = progress
         with Ledger.open(folder, read_only=True) as ledger:
             facts, summary = ledger.facts(), ledger.summary()
+        if "book" not in facts:
+            raise InputError(f"{folder} holds {facts.get('kind', 'no book')}: only a book can be exported")
         if summary.num_pending or not summary.num_segments:
             raise InputError(
                 f"{folder} is not finished: {summary.num_pending} segments are still to be spoken; "

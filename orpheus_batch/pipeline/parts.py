@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from orpheus_batch.errors import ConfigError
+from orpheus_batch.errors import ConfigError, LedgerError
+from orpheus_batch.ledger.store import LEDGER_NAME
 
 Item = TypeVar("Item")
 
@@ -34,8 +35,21 @@ class Part:
         return list(items[self.index :: self.count])
 
     def folder(self, out: Path) -> Path:
-        """Return where the part's output goes; the output folder itself where there is one part."""
-        return out if self.count == 1 else out / f"part-{self.index:04d}-of-{self.count:04d}"
+        """Return where the part's output goes; the output folder itself where there is one part.
+
+        Raises:
+            LedgerError: There are parts and the whole is asked for, or the other way round.
+        """
+        has_whole = (out / LEDGER_NAME).exists()
+        if self.count == 1:
+            if not has_whole and part_folders(out):
+                raise LedgerError(
+                    f"{out} holds parts that --shard made; `merge` them and go on with that, or give another folder"
+                )
+            return out
+        if has_whole:
+            raise LedgerError(f"{out} holds a whole already, merged or made so; go on with it without --shard")
+        return out / f"part-{self.index:04d}-of-{self.count:04d}"
 
 
 def parse_part(text: str | None) -> Part:

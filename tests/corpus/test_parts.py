@@ -130,13 +130,17 @@ def test_parts_of_different_tables_are_refused(line):
     assert not (line.out / "ledger.sqlite").exists()
 
 
-def test_merging_twice_is_refused(line):
-    """The merged folder may have been gone on with."""
+def test_whole_and_parts_are_kept_apart(line):
+    """The merged folder may have been gone on with: it is not merged again, nor parted; parts are not passed over."""
     for index in range(2):
         render(line, write(line), part=Part(index, 2))
+    with pytest.raises(LedgerError, match="holds parts that --shard made; `merge` them"):
+        render(line, write(line))
     merge_parts(line.out)
     with pytest.raises(LedgerError, match="holds a ledger already"):
         merge_parts(line.out)
+    with pytest.raises(LedgerError, match="holds a whole already"):
+        render(line, write(line), part=Part(0, 2))
 
 
 @pytest.mark.parametrize("text", ["4/4", "1", "a/b", "-1/4", "0/0"])

@@ -11,10 +11,12 @@ import pytest
 from line_helpers import Line
 from prompts_helpers import TABLE, files, manifest, render, write
 
+from orpheus_batch.audio.delivery.presets import load_preset
 from orpheus_batch.audio.verify import measure_file
 from orpheus_batch.corpus.rows import table_format
 from orpheus_batch.errors import ConfigError, InputError, LedgerError
-from orpheus_batch.pipeline import render_books
+from orpheus_batch.pipeline import redo_segment, render_books
+from orpheus_batch.pipeline.export import export_books
 
 AUDIO = ["a.wav", "b.wav", "c.flac", "d.mp3", "deep/down/e.opus", "own name.wav"]
 
@@ -285,6 +287,17 @@ def test_folder_of_a_book_is_refused(line):
     line.out = line.out / "house"
     with pytest.raises(LedgerError, match="holds the output of `render`"):
         render(line, write(line))
+
+
+def test_commands_for_books_refuse_a_table_s_folder(line):
+    """In words: nothing is rendered into it, exported from it, or taken again in it."""
+    render(line, write(line))
+    with pytest.raises(LedgerError, match="holds the output of `prompts`; give `render` a folder of its own"):
+        render_books([line.book], line.out, line.config(), factories=line.factories)
+    (export,) = export_books(line.out, load_preset("podcast"))
+    assert export.error.endswith("holds prompts: only a book can be exported")
+    with pytest.raises(InputError, match="holds prompts, and `redo` is for books"):
+        redo_segment(line.out, find="small")
 
 
 def test_prompts_from_standard_input(line, undisturbed, monkeypatch):
