@@ -175,6 +175,7 @@ def _dotted(match: re.Match[str]) -> str:
     return joint.join(number_words(group) for group in groups)
 
 
+_BOOK_SIZES = {"4to": "quarto", "8vo": "octavo", "12mo": "duodecimo", "16mo": "sextodecimo"}
 _SAYINGS = {"24/7": "twenty-four seven", "9/11": "nine eleven", "50/50": "fifty-fifty", "50-50": "fifty-fifty"}
 _RATIO = r"[1-9]\d{0,2}/[1-9]\d{0,2}"
 NUMBER_RULES: tuple[Rule, ...] = (
@@ -202,6 +203,8 @@ NUMBER_RULES: tuple[Rule, ...] = (
         f"{ {'USD': 'U.S. dollars', 'EUR': 'euros', 'GBP': 'pounds'}[m[1] or m[4]] }")),
     ("height", re.compile(r"(?<![\w.,])(\d{1,2})' ?(\d{1,2})\"(?!\w)"),
      lambda m: f"{cardinal(int(m[1]))} foot {cardinal(int(m[2]))}"),
+    ("book size", re.compile(r"(?<!\w)(4to|8vo|12mo|16mo)\b\.?(?P<last>(?=[\"')]*$))?"), lambda m: (
+        f"{_BOOK_SIZES[m[1]]}{'.' if m['last'] is not None else ''}")),
     ("degrees", re.compile(
         rf"({_N}) ?[°º](?: ?(?P<minutes>\d{{1,2}})'(?: ?(?P<seconds>\d{{1,2}})\")?)?(?: ?(?P<kind>[CFNSEW])\b)?"),
      _degrees),

@@ -56,6 +56,13 @@ def _stop(match: re.Match[str], words: str) -> str:
     return f"{words}." if match["last"] is not None else words
 
 
+def _after_name(match: re.Match[str]) -> str:
+    """Read "Elm Dr." as a drive, and "said the Dr." as a doctor: no street is called "the"."""
+    before = match.string[: match.start()].rstrip(" ,&").rpartition(" ")[2]
+    doctor = match["short"] == "Dr" and before[:1].islower()
+    return _stop(match, "Doctor" if doctor else _AFTER_NAME[match["short"]])
+
+
 def _any_case(match: re.Match[str]) -> str:
     words = _ANYWHERE[match["short"].lower()]
     return _stop(match, words[0].upper() + words[1:] if match["short"][0].isupper() else words)
@@ -136,7 +143,7 @@ WORD_RULES: tuple[Rule, ...] = (
     ("title", re.compile(rf"\b(?P<short>{_alternatives(_BEFORE_NAME)})\.\s?(?=[A-Z])"),
      lambda m: f"{_BEFORE_NAME[m['short']]} "),
     ("abbreviation", re.compile(rf"(?<=[\w,&] )(?P<short>{_alternatives(_AFTER_NAME)})\.(?!\w){_LAST}"),
-     lambda m: _stop(m, _AFTER_NAME[m["short"]])),
+     _after_name),
 )  # fmt: skip
 """a street or a rank stands after its name, a title before one: what another word in capitals follows is a title,
 unless a capitalised word or a number stands before it as well"""

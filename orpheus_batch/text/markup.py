@@ -12,6 +12,7 @@ _SPECIAL = re.compile(
     r"(?P<wrap>(?<=\w[-—–])[^\S\n]*\n\s*(?=\w)|(?<=--)[^\S\n]*\n\s*(?=\w))"  # "rabbit-⏎hole", "the sea--⏎and"
     r"|(?P<space>\s*\n\s*|[^\S ]\s*| {2,})"
     r"|(?<![^\W_])_(?P<half>[^\W_]+)_(?=[^\W_])"  # _Un_important
+    r"|(?<=\d)_(?P<ordinal>st|nd|rd|d|th)_"  # 1_st_
     r"|(?P<drop>"
     r"!\[[^\]\[\n]{0,300}\]\([^)\s]{0,2000}\)"  # image
     r"|\[(?:\d{1,4}|[A-Z*†‡]|Footnote \w{1,4}|[Pp]g?\.? ?\d{1,4}|Page \d{1,4})\]"  # footnote, page
@@ -84,6 +85,8 @@ def clean(source: str, start: int, end: int, line_end: str = " ") -> CleanText:
             emit(match["link"], match.start("link"))
         elif match["half"] is not None:
             emit(match["half"], match.start("half"))
+        elif match["ordinal"] is not None:
+            emit(match["ordinal"], match.start("ordinal"))
         elif match["greek"] is not None:
             emit(match["greek"], match.start("greek"))
         elif match["wrap"] is None and match["drop"] is not None and match["drop"].startswith("<br"):

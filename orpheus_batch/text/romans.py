@@ -35,7 +35,7 @@ _OF_CENTURY = re.compile(
 )
 _ORDINAL = re.compile(rf"\b(?=[IVXLC]{{2,}}th\b)({ROMAN})th\b")
 _LONG = re.compile(rf"\b(?=[MDCLXVI]{{4,}}\b)({ROMAN})\b(?!['’])")
-_IN_HEADING = re.compile(rf"(?:(?<=^)|(?<=[.,:(] )){ROMAN}(?=[.:)]|\s*$|\s+[-—–])")
+_IN_HEADING = re.compile(rf"(?:(?<=^)|(?<=[.,:(] ))(?![LCDM]\b){ROMAN}(?=[.:)]|\s*$|\s+[-—–])")
 _MAYBE = re.compile(r"[IVXLCDM](?:th\b|(?![a-z]))|\s[ivxlc]{2}")
 
 
@@ -67,9 +67,10 @@ def read_romans(text: str, heading: bool = False) -> str:
 
 def _after_word(match: re.Match[str]) -> str:
     value = number_value(match["number"])
-    if value is None:
-        return match.group()
     word = match["word"]
+    pronoun = match["number"] == "I" and word.isalpha() and word.islower() and not match.group().endswith(".")
+    if value is None or pronoun:
+        return match.group()  # "the scene I was about to witness"
     if word.lower() in _EXPANDED:
         expanded = _EXPANDED[word.lower()]
         word = expanded.capitalize() if word[0].isupper() else expanded

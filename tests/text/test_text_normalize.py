@@ -121,6 +121,7 @@ def test_spoken_form(text: str, spoken: str) -> None:
         ("CHAPTER I. Down the Rabbit-Hole", "Chapter One. Down the Rabbit-Hole"),
         ("I. A SCANDAL IN BOHEMIA", "One. A Scandal in Bohemia"),
         ("IV", "Four"),
+        ("III. M. WADDINGTON AS MINISTER", "Three. M. Waddington as Minister"),
         ("XXIII.", "Twenty-Three."),
         ("12", "twelve"),
         ("PART ONE. THE SEA. I. DESERT SEAS", "Part One. The Sea. One. Desert Seas"),

@@ -190,6 +190,7 @@ def test_an_open_bracket_does_not_swallow_the_chapter() -> None:
     [
         ("It was _very_ odd.", "It was very odd."),
         ("_Un_important, said he.", "Unimportant, said he."),
+        ("On May 1_st_ it rained.", "On May 1st it rained."),
         ("A **bold** and *slanted* `word`.", "A bold and slanted word."),
         ("See [the map](http://x.org/a_b) now.", "See the map now."),
         ("See ![a map](map.png) now.", "See now."),
