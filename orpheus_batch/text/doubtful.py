@@ -159,7 +159,7 @@ def _doubtful(found: _Found) -> DoubtfulWord:
 
 
 def _kind(word: str, found: _Found, odd: float) -> Kind:
-    capitals = {form for form in found.forms if form[0].isupper()}
+    capitals = {form for form in found.forms if form[0].isupper() or form.partition("'")[2][:1].isupper()}
     if word.isupper() and len(word) <= MAX_LETTERS and not any(form[1:].islower() for form in found.forms):
         return "letters"
     if capitals == set(found.forms):

@@ -94,6 +94,11 @@ def test_kinds_counts_and_contexts():
     assert found[3].context.endswith("…")
 
 
+def test_a_name_may_begin_with_a_particle():
+    """The capital stands behind the apostrophe."""
+    assert [("d'Orsay", "name")] == [(w.word, w.kind) for w in _read("At the station d’Orsay we met.").words()]
+
+
 def test_what_a_rule_or_a_lexicon_says_otherwise_is_settled():
     """Mr., numbers and respelt words are not on the list; a mere change of quotes or accents settles nothing."""
     respelt = Change(3, 11, "Queequeg", "Kwee-kweg", ("lexicon (names.yaml, line 1)",))
