@@ -1,6 +1,5 @@
 """`orpheus-batch text`: a book before and after, and why."""
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,6 @@ from orpheus_batch.cli import options
 
 if TYPE_CHECKING:
     from orpheus_batch.pipeline.readings import BookReadings, ChapterReadings
-    from orpheus_batch.text.readings import Reading
 
 SHOWN_CHARS = 100
 """of what is left out"""
@@ -67,11 +65,7 @@ def text(
     for book in read_books(books, options.make_config(config_file, flags), chapters=chapters):
         failed |= bool(book.error)
         if as_json:
-            kept = tuple(
-                dataclasses.replace(c, readings=tuple(r for r in c.readings if _is_shown(r, show)))
-                for c in book.chapters
-            )
-            listed.append(dataclasses.replace(book, chapters=kept).to_dict() | {"rules": dict(book.rules)})
+            listed.append(book.to_dict(show))
         elif book.error:
             click.echo(f"Error: {book.error}", err=True)
         else:
@@ -80,12 +74,6 @@ def text(
         click.echo(json.dumps({"books": listed}, ensure_ascii=False, indent=1))
     if failed:
         raise click.exceptions.Exit(1)
-
-
-def _is_shown(reading: "Reading", show: str) -> bool:
-    if show == "all" or reading.skip_reason:
-        return True
-    return bool(reading.changes) if show == "changes" else reading.changes_words
 
 
 def _show(book: "BookReadings", show: str, *, quiet: bool) -> None:
@@ -108,6 +96,7 @@ def _show(book: "BookReadings", show: str, *, quiet: bool) -> None:
 
 
 def _show_chapter(chapter: "ChapterReadings", show: str, narrator: str) -> None:
+    from orpheus_batch.pipeline.readings import is_shown
     from orpheus_batch.text.readings import is_of_words
 
     spoken = [reading for reading in chapter.readings if not reading.skip_reason]
@@ -117,7 +106,7 @@ def _show_chapter(chapter: "ChapterReadings", show: str, narrator: str) -> None:
         f"words changed in {changed:,} of {len(spoken):,} sentences"
     )
     for reading in chapter.readings:
-        if not _is_shown(reading, show):
+        if not is_shown(reading, show):
             continue
         place = f"[{reading.start}:{reading.end}]"
         if reading.skip_reason:

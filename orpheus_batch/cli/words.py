@@ -73,48 +73,35 @@ def words(
     from orpheus_batch.pipeline.words import find_doubtful_words
     from orpheus_batch.text.doubtful import write_sheet
 
-    order = {
-        "count": lambda word: (-word.count, word.word),
-        "odd": lambda word: (-word.oddness, word.word),
-        "place": lambda word: (word.chapter, word.start, word.word),
-    }[sort]
-    found = []
-    for book in find_doubtful_words(books, options.make_config(config_file, flags)):
-        kept = [w for w in book.words if w.count >= min_count and (not kinds or w.kind in kinds)]
-        found.append((book, sorted(kept, key=order)))
+    config = options.make_config(config_file, flags)
+    found = list(find_doubtful_words(books, config, kinds=kinds or KINDS, min_count=min_count, order=sort))
     if out is not None:
-        write_sheet(out, (word for _, listed in found for word in listed))
+        write_sheet(out, (word for book in found for word in book.words))
     if as_json:
-        tree = [book.to_dict() | {"words": [_plain(w) for w in listed]} for book, listed in found]
-        click.echo(json.dumps({"books": tree}, ensure_ascii=False, indent=1))
+        click.echo(json.dumps({"books": [book.to_dict() for book in found]}, ensure_ascii=False, indent=1))
     else:
-        for book, listed in found:
-            _show(book, listed[: limit or None], len(listed))
+        for book in found:
+            _show(book, limit)
         if out is not None and not quiet:
             click.echo(
                 f"{out}: fill in the column “say”, then: orpheus-batch render BOOK -o OUT --lexicon {out}"
             )
-    if any(book.error for book, _ in found):
+    if any(book.error for book in found):
         raise click.exceptions.Exit(1)
 
 
-def _plain(word: Any) -> dict[str, Any]:
-    import dataclasses
-
-    return dataclasses.asdict(word)
-
-
-def _show(book: "BookWords", listed: list, num_listed: int) -> None:
+def _show(book: "BookWords", limit: int) -> None:
     if book.error:
         click.echo(f"Error: {book.error}", err=True)
         return
-    click.echo(f"{book.title}: {num_listed:,} doubtful words among {book.num_words:,}")
+    click.echo(f"{book.title}: {len(book.words):,} doubtful words among {book.num_words:,}")
     for note in book.notes:
         click.echo(f"  note: {note}")
-    width = max((len(word.word) for word in listed), default=0)
-    for word in listed:
+    shown = book.words[: limit or None]
+    width = max((len(word.word) for word in shown), default=0)
+    for word in shown:
         click.echo(
             f"  {word.count:5,}  {word.word:{width}}  {word.kind:7}  {word.chapter:>3} [{word.start}]  {word.context}"
         )
-    if num_listed > len(listed):
-        click.echo(f"  and {num_listed - len(listed):,} more: --limit 0 shows all, -o FILE writes them")
+    if len(shown) < len(book.words):
+        click.echo(f"  and {len(book.words) - len(shown):,} more: --limit 0 shows all, -o FILE writes them")

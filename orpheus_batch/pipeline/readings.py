@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from orpheus_batch.config import Config
 from orpheus_batch.data import Book, SkippedSpan
@@ -63,9 +63,24 @@ class BookReadings:
             for rule in change.rules
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything as plain values."""
-        return dataclasses.asdict(self) | {"rules": dict(self.rules.most_common())}
+    def to_dict(self, show: "Show" = "all") -> dict[str, Any]:
+        """Return the sentences that are asked for, and everything else, as plain values."""
+        chapters = tuple(
+            dataclasses.replace(c, readings=tuple(r for r in c.readings if is_shown(r, show)))
+            for c in self.chapters
+        )
+        shown = dataclasses.replace(self, chapters=chapters)
+        return dataclasses.asdict(shown) | {"rules": dict(self.rules.most_common())}
+
+
+Show = Literal["words", "changes", "all"]
+
+
+def is_shown(reading: Reading, show: Show) -> bool:
+    """Say whether a sentence is asked for: if its words change, or anything, or always; what is left out, always."""
+    if show == "all" or reading.skip_reason:
+        return True
+    return bool(reading.changes) if show == "changes" else reading.changes_words
 
 
 def read_books(

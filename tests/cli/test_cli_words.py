@@ -72,3 +72,11 @@ def test_a_book_that_cannot_be_read_does_not_stop_the_others(book):
     assert 1 == result.exit_code
     assert "doubtful words among" in result.stdout
     assert "none.txt" in result.stderr
+
+
+def test_the_kinds_of_the_option_are_those_that_there_are():
+    """They stand in the command too, so that help loads nothing."""
+    from orpheus_batch.cli.words import KINDS
+    from orpheus_batch.text import doubtful
+
+    assert KINDS == doubtful.KINDS
