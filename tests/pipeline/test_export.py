@@ -1,7 +1,6 @@
 """From a ledger to a publisher's files, held against ffmpeg's filters, PyAV and a reader of ID3 frames."""
 
 import dataclasses
-import errno
 import itertools
 import json
 import shutil
@@ -18,13 +17,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "audio" / "delivery"))
 from delivery_helpers import ebur128, ffmpeg, ffprobe, quiet_stretches, rms_of_stretch, volumedetect
 from mp4_reader import read_m4b
 
-import orpheus_batch.pipeline.export as export_module
-import orpheus_batch.pipeline.spoken as spoken_module
 from orpheus_batch.audio.delivery.presets import PRESETS
 from orpheus_batch.cli import cli
-from orpheus_batch.errors import EncodeError, LedgerError
-from orpheus_batch.ledger.store import Ledger
-from orpheus_batch.pipeline import render_books
 from orpheus_batch.pipeline.export import export_books
 from orpheus_batch.pipeline.export_report import ExportOptions
 from orpheus_batch.pipeline.progress import Progress
@@ -40,18 +34,11 @@ ACX_NAMES = [
 
 
 @pytest.fixture(scope="module")
-def line(tmp_path_factory) -> Line:
-    line = Line(tmp_path_factory.mktemp("exported"))
-    config = line.config(text__title="The House", text__author="A. Writer")
-    report = render_books([line.book], line.out, config, factories=line.factories)
-    assert 0 == report.exit_code
-    return line
-
-
-@pytest.fixture(scope="module")
-def acx(line):
+def acx(rendered):
     """The book's ACX files, and what the export said."""
-    (book,) = export_books(line.out, PRESETS["acx"], ExportOptions(cues="json"), factories=line.factories)
+    (book,) = export_books(
+        rendered.out, PRESETS["acx"], ExportOptions(cues="json"), factories=rendered.factories
+    )
     assert "" == book.error
     return book
 
@@ -82,9 +69,9 @@ def test_acx_files_pass_by_ffmpegs_own_filters(acx):
         assert 192_000 == stream.bit_rate
 
 
-def test_librivox_files_pass_by_ebur128(line):
+def test_librivox_files_pass_by_ebur128(rendered):
     """-16 to -21 LUFS, and 128 kbps."""
-    (book,) = export_books(line.out, PRESETS["librivox"], factories=line.factories)
+    (book,) = export_books(rendered.out, PRESETS["librivox"], factories=rendered.factories)
     assert book.ok and 3 == len(book.files)
     for file in book.files:
         lufs, true_peak_db = ebur128(file.path)
@@ -129,21 +116,21 @@ def test_tags_say_who_wrote_who_speaks_and_that_nobody_does(acx):
     assert "eng" == language and comment.startswith("Synthetic speech")
 
 
-def test_twice_the_same_bytes_and_no_model(line, acx, tmp_path):
+def test_twice_the_same_bytes_and_no_model(rendered, acx, tmp_path):
     """Into another folder, with fakes that would say if they were made."""
-    line.made.clear()
+    rendered.made.clear()
     options = ExportOptions(to=tmp_path, cues="json")
-    (again,) = export_books(line.out, PRESETS["acx"], options, factories=line.factories)
-    assert [] == line.made
+    (again,) = export_books(rendered.out, PRESETS["acx"], options, factories=rendered.factories)
+    assert [] == rendered.made
     assert [file.sha256 for file in acx.files] == [file.sha256 for file in again.files]
     for file in Path(again.target).iterdir():
         assert (Path(acx.target) / file.name).read_bytes() == file.read_bytes()
 
 
-def test_without_the_cache_the_codec_alone(line, acx, tmp_path):
+def test_without_the_cache_the_codec_alone(rendered, acx, tmp_path):
     """The ledger's tokens suffice, and the same bytes come out."""
     copy = Line(tmp_path)
-    shutil.copytree(line.out, copy.out)
+    shutil.copytree(rendered.out, copy.out)
     folder = next(copy.out.iterdir())
     shutil.rmtree(folder / "cache")
     told = []
@@ -161,12 +148,12 @@ def test_without_the_cache_the_codec_alone(line, acx, tmp_path):
     assert [file.sha256 for file in acx.files] == [file.sha256 for file in book.files]
 
 
-def test_m4b_has_chapters_cover_and_tags(line, tmp_path):
+def test_m4b_has_chapters_cover_and_tags(rendered, tmp_path):
     """Read box by box, by PyAV, and by ffprobe where there is one."""
     cover = tmp_path / "cover.png"
     ffmpeg("-f", "lavfi", "-i", "testsrc=s=64x64", "-frames:v", "1", cover)
     options = ExportOptions(format="m4b", cover=cover, to=tmp_path)
-    (book,) = export_books(line.out, PRESETS["podcast"], options, factories=line.factories)
+    (book,) = export_books(rendered.out, PRESETS["podcast"], options, factories=rendered.factories)
     (file,) = book.files
     assert "The House.m4b" == file.path.name and book.ok
     with av.open(str(file.path)) as opened:
@@ -201,10 +188,10 @@ def test_m4b_has_chapters_cover_and_tags(line, tmp_path):
         assert titles == [chapter["tags"]["title"] for chapter in probed["chapters"]]
 
 
-def test_one_mp3_has_chap_and_ctoc(line, tmp_path):
+def test_one_mp3_has_chap_and_ctoc(rendered, tmp_path):
     """Frame by frame, in a table of contents that names them all; sound begins where one does."""
     options = ExportOptions(one_file=True, to=tmp_path, year="1898", genre="Fable", narrator="Nobody")
-    (book,) = export_books(line.out, PRESETS["podcast"], options, factories=line.factories)
+    (book,) = export_books(rendered.out, PRESETS["podcast"], options, factories=rendered.factories)
     (file,) = book.files
     frames = read_id3(file.path)
     assert ("1898", "Fable", "Nobody") == tuple(frames[name] for name in ("TYER", "TCON", "TCOM"))
@@ -220,12 +207,12 @@ def test_one_mp3_has_chap_and_ctoc(line, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["flac", "opus", "wav"])
-def test_other_formats(line, tmp_path, name):
+def test_other_formats(rendered, tmp_path, name):
     """Each passes the same preset, tags included; `verify` says so too, when told of the format."""
     cover = tmp_path / "cover.png"
     ffmpeg("-f", "lavfi", "-i", "testsrc=s=64x64", "-frames:v", "1", cover)
     options = ExportOptions(format=name, cover=cover, to=tmp_path)
-    (book,) = export_books(line.out, PRESETS["podcast"], options, factories=line.factories)
+    (book,) = export_books(rendered.out, PRESETS["podcast"], options, factories=rendered.factories)
     assert "" == book.error
     assert [] == [check for file in book.files for check in file.verdict.checks if not check.ok]
     assert (name != "wav") == book.files[0].verdict.measured.stream.has_cover
@@ -234,166 +221,18 @@ def test_other_formats(line, tmp_path, name):
     assert 1 == CliRunner().invoke(cli, arguments).exit_code
 
 
-def test_long_chapters_become_parts_with_room_at_both_ends(line, tmp_path):
+def test_long_chapters_become_parts_with_room_at_both_ends(rendered, tmp_path):
     """At a sentence, each with head, tail, its disc number, and no part too long."""
     preset = dataclasses.replace(
         PRESETS["acx"], name="short", max_file_s=10.0, credits=False, retail_sample_s=None
     )
-    (book,) = export_books(line.out, preset, ExportOptions(to=tmp_path), factories=line.factories)
+    (book,) = export_books(rendered.out, preset, ExportOptions(to=tmp_path), factories=rendered.factories)
     names = [file.path.name for file in book.files]
     assert "01 - The Door (part 1).mp3" in names and "01 - The Door (part 2).mp3" in names
     for file in book.files:
         assert file.duration_s <= 10.0
         assert file.verdict.ok, file.verdict.checks
     assert "2/2" == read_id3(book.files[1].path)["TPOS"]
-
-
-def test_a_level_that_peaks_forbid_is_told(line, tmp_path, monkeypatch):
-    """A sine of -3 dB RMS under peaks of -6 dB: files are made, fail, and exit 3 tells them."""
-    monkeypatch.setattr(export_module, "Factories", lambda: line.factories)
-    file = tmp_path / "loud.yaml"
-    file.write_text("{target_db: -6.5, min_db: -7, max_db: -6, max_peak_db: -6}", encoding="utf-8")
-    result = CliRunner().invoke(cli, ["export", str(line.out), "--deliver", str(file), "--to", str(tmp_path)])
-    assert 3 == result.exit_code, result.output
-    assert "rms" in result.output and "wanted: -7 to -6 dB" in result.output
-
-
-def test_unfinished_and_silent_books_are_refused(line, tmp_path):
-    """With what to do; the other books of a folder would go on."""
-    copy = Line(tmp_path)
-    shutil.copytree(line.out, copy.out)
-    folder = next(copy.out.iterdir())
-    with Ledger.open(folder) as ledger:
-        pieces = ledger.chapter_pieces(0)
-        ledger.request_retake(pieces[0].segment.segment_id)
-    (book,) = export_books(copy.out, PRESETS["archive"], factories=copy.factories)
-    assert "is not finished" in book.error
-    with Ledger.open(folder) as ledger:
-        for piece in pieces:
-            ledger.mark_failed(piece.segment.segment_id, "can't be said")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(spoken_module, "ChapterPiece", lambda i, n, attempt, pause: _silent(i, n, pause))
-        (book,) = export_books(copy.out, PRESETS["archive"], factories=copy.factories)
-    assert "holds no speech" in book.error
-    with pytest.raises(LedgerError, match="nothing was rendered"):
-        export_books(tmp_path / "nowhere", PRESETS["acx"])
-
-
-def test_what_could_not_be_spoken_is_told(line, tmp_path, monkeypatch):
-    """Files are made without it, and neither the exit code nor the words say that all is well."""
-    copy = Line(tmp_path)
-    shutil.copytree(line.out, copy.out)
-    monkeypatch.setattr(export_module, "Factories", lambda: copy.factories)
-    chosen = spoken_module.ChapterPiece
-    lost = "Nobody answered her knock, and nobody answered her call."
-    with Ledger.open(next(copy.out.iterdir()), read_only=True) as ledger:
-        lost_id = next(p.segment.segment_id for p in ledger.chapter_pieces(0) if p.segment.text == lost)
-    monkeypatch.setattr(
-        spoken_module,
-        "ChapterPiece",
-        lambda i, n, attempt, pause: chosen(i, n, None if i == lost_id else attempt, pause),
-    )
-    command = ["export", str(copy.out), "--deliver", "archive", "--to", str(tmp_path / "to")]
-    result = CliRunner().invoke(cli, command)
-    assert 3 == result.exit_code
-    assert "2 segments could not be spoken and are not heard" in result.output
-    assert "3 of 3 files pass archive" in result.output
-
-
-def _silent(segment_id, index, pause):
-    from orpheus_batch.audio.encode import ChapterPiece
-
-    return ChapterPiece(segment_id, index, None, pause)
-
-
-def test_bad_covers_and_folders(line, tmp_path):
-    """Before anything is encoded, by name."""
-    cover = tmp_path / "cover.jpg"
-    cover.write_text("no picture")
-    with pytest.raises(EncodeError, match=r"cover\.jpg is neither JPEG nor PNG"):
-        export_books(line.out, PRESETS["archive"], ExportOptions(cover=cover), factories=line.factories)
-    taken = tmp_path / "taken"
-    taken.write_text("a file")
-    (book,) = export_books(line.out, PRESETS["archive"], ExportOptions(to=taken), factories=line.factories)
-    assert "can't make the folder" in book.error and "another with --to" in book.error
-
-
-def test_a_book_that_can_not_be_written_to_is_exported_elsewhere(line, tmp_path, monkeypatch):
-    """On a read-only disk: nothing beside the ledger is touched. Into it: said so, and nothing half-made."""
-    copy = Line(tmp_path)
-    shutil.copytree(line.out, copy.out)
-    (folder,) = copy.out.iterdir()
-    before = sorted(folder.rglob("*"))
-    make, touch = Path.mkdir, Path.open
-
-    def mkdir(path, *args, **kwargs):
-        if folder in path.parents:
-            raise OSError(errno.EROFS, "Read-only file system", str(path))
-        return make(path, *args, **kwargs)
-
-    def opened(path, mode="r", *args, **kwargs):
-        if folder in path.parents and set(mode) & set("wax+"):
-            raise OSError(errno.EROFS, "Read-only file system", str(path))
-        return touch(path, mode, *args, **kwargs)
-
-    monkeypatch.setattr(Path, "mkdir", mkdir)
-    monkeypatch.setattr(Path, "open", opened)
-    options = ExportOptions(to=tmp_path / "to", retail_sample=False, credits=False)
-    (book,) = export_books(copy.out, PRESETS["acx"], options, factories=copy.factories)
-    assert book.ok and [] == copy.made
-    (book,) = export_books(copy.out, PRESETS["archive"], factories=copy.factories)
-    assert "can't make the folder" in book.error and "Read-only" in book.error
-    preset = dataclasses.replace(PRESETS["acx"], opening_credits="Anew, by {narrator}.")
-    (book,) = export_books(copy.out, preset, ExportOptions(to=tmp_path / "to"), factories=copy.factories)
-    assert "can't write the credits" in book.error and "--no-credits" in book.error
-    assert before == sorted(folder.rglob("*"))
-
-
-def test_audio_that_another_machine_decoded_is_used(tmp_path):
-    """A GPU's codec works in another precision: its audio needs no codec here, and none is loaded."""
-    line = Line(tmp_path)
-    here = "float16"
-    factories = dataclasses.replace(
-        line.factories,
-        codec_fingerprint=lambda pack, config, device: config.model.codec_precision.replace("auto", here),
-    )
-    assert 0 == render_books([line.book], line.out, line.config(), factories=factories).exit_code
-    line.made.clear()
-    here = "float32"
-    (book,) = export_books(line.out, PRESETS["archive"], ExportOptions(format="wav"), factories=factories)
-    assert book.ok and [] == line.made
-
-
-def test_two_books_into_one_folder(tmp_path):
-    """Each gets a folder of its own there, or one would write over the other."""
-    line = Line(tmp_path)
-    second = tmp_path / "second.md"
-    second.write_text("# The Door\n\nShe opened it at last, and went in.\n", encoding="utf-8")
-    config = line.config()
-    assert 0 == render_books([line.book, second], line.out, config, factories=line.factories).exit_code
-    options = ExportOptions(to=tmp_path / "to", format="wav")
-    books = export_books(line.out, PRESETS["archive"], options, factories=line.factories)
-    assert [3, 1] == [len(book.files) for book in books]
-    assert 4 == len(list((tmp_path / "to").glob("*/archive-wav/*.wav")))
-
-
-def test_cues_tell_when_the_book_has_changed(line, tmp_path):
-    """Its own words can't be had then, and those that were spoken stand in for them."""
-    copy = Line(tmp_path)
-    text = copy.book.read_text(encoding="utf-8").replace("a hundred\nyears", "Mr. B.'s\n40 years")
-    copy.book.write_text(text, encoding="utf-8")
-    assert 0 == render_books([copy.book], copy.out, copy.config(), factories=copy.factories).exit_code
-    told = []
-    progress = Progress()
-    progress.told = told.append
-    options = ExportOptions(cues="srt", to=tmp_path / "to")
-    (book,) = export_books(copy.out, PRESETS["archive"], options, factories=copy.factories, progress=progress)
-    cues = book.files[0].path.with_suffix(".srt")
-    assert "It had been ticking there for Mr. B.'s 40 years, they said." in cues.read_text(encoding="utf-8")
-    copy.book.write_text(text + "More.\n", encoding="utf-8")
-    export_books(copy.out, PRESETS["archive"], options, factories=copy.factories, progress=progress)
-    assert "ticking there for Mr. B.'s forty years, they said." in cues.read_text(encoding="utf-8")
-    assert any("is not as it was" in text for text in told)
 
 
 def test_render_can_deliver(tmp_path, monkeypatch):
