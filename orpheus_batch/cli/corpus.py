@@ -124,6 +124,8 @@ def show(report: "CorpusReport", *, quiet: bool = False) -> None:
         ]
         if parts:
             click.echo(f"{name:<12}{', '.join(parts)}")
+    if report.word_error_rate is not None:
+        click.echo(f"heard       {report.word_error_rate:.1%} of the words otherwise, by the recogniser")
     if report.left_out:
         parts = [f"{num} {reason}" for reason, num in sorted(report.left_out.items(), key=lambda kv: -kv[1])]
         click.echo(f"left out    {', '.join(parts)}")

@@ -110,6 +110,8 @@ def show(report: "PromptsReport", *, quiet: bool = False) -> None:
         return
     num_rows = report.num_done + report.num_failed
     line = f"{num_rows} files in {report.folder}, listed in {report.manifest}"
+    if report.word_error_rate is not None:
+        line += f" ({report.word_error_rate:.1%} of the words heard otherwise)"
     if report.speedup is None:
         click.echo(f"{line}; nothing had to be spoken")
         return

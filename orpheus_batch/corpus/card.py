@@ -11,7 +11,7 @@ from orpheus_batch.config import CorpusConfig
 from orpheus_batch.corpus.shards import COLUMNS, MANIFEST_FOLDER, SHARD_FOLDER
 from orpheus_batch.errors import EncodeError
 from orpheus_batch.ledger.corpus import CorpusLedger
-from orpheus_batch.quality.words import NORMALISER
+from orpheus_batch.quality.words import normaliser_name
 from orpheus_batch.units import SAMPLE_RATE_HZ
 from orpheus_batch.voices import ModelPack
 
@@ -109,7 +109,7 @@ def _body(
         f"- Licence of the model: {pack.licence}",
         *([f"- What it asks of speech made with it: {pack.output_terms}"] if pack.output_terms else []),
         f"- Licence of the texts: {text_licence or 'not stated'}",
-        *_heard(ledger),
+        *_heard(ledger, normaliser_name(pack.language)),
         "",
         *_table("split", totals["by_split"]),
         *_table("voice", totals["by_voice"]),
@@ -129,12 +129,14 @@ def _body(
     return "\n".join(lines) + "\n"
 
 
-def _heard(ledger: CorpusLedger) -> list[str]:
+def _heard(ledger: CorpusLedger, name: str) -> list[str]:
     rate = ledger.word_error_rate()
     if rate is None:
         return ["- No recogniser has checked the words."]
     by = ledger.facts().get("recogniser", "a recogniser")
-    return [f"- {by} heard {rate:.1%} of the words otherwise, its own errors included. Before: {NORMALISER}."]
+    return [
+        f"- {by} heard {rate:.1%} of the words otherwise, its own errors included; both texts went through {name}."
+    ]
 
 
 def _table(name: str, groups: dict[str, dict[str, Any]]) -> list[str]:

@@ -13,9 +13,6 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-NORMALISER = "Whisper's English normaliser, or its basic one for other languages; parts of a number joined"
-"""for manifests and cards"""
-
 _BRACKETS = str.maketrans("()[]", "    ")
 _TAG = re.compile(r"<[^<>]{1,30}>")
 _NUMBER_PARTS = re.compile(r"(?<=\d)[ .](?=\d)")
@@ -41,6 +38,11 @@ class WordErrors:
     def rate(self) -> float:
         """Wrong words for each word of the text; above 1 where many were invented."""
         return self.num_wrong / max(1, self.num_words)
+
+
+def normaliser_name(language: str) -> str:
+    """Return what both texts go through before they are compared, for people."""
+    return f"Whisper's {'English' if language == 'en' else 'basic'} normaliser, parts of a number joined"
 
 
 def compare_words(said: str, heard: str, language: str = "en") -> WordErrors:
