@@ -73,7 +73,7 @@ def verify(
 def show(verdicts: "Sequence[Verdict]", preset: "Preset", *, quiet: bool = False) -> None:
     """Print a table of files, and what is wrong with which."""
     rows = [_row(verdict.measured) for verdict in verdicts if verdict.measured]
-    names = [Path(verdict.file).name for verdict in verdicts if verdict.measured]
+    names = [_name(verdict) for verdict in verdicts if verdict.measured]
     if rows and not quiet:
         table = [_HEADINGS, *rows]
         widths = [max(len(row[i]) for row in table) for i in range(len(_HEADINGS))]
@@ -83,14 +83,19 @@ def show(verdicts: "Sequence[Verdict]", preset: "Preset", *, quiet: bool = False
             click.echo(f"{mark}  {cells}  {name}")
     for verdict in verdicts:
         if verdict.error:
-            click.echo(f"{Path(verdict.file).name}: {verdict.error}")
+            click.echo(f"{_name(verdict)}: {verdict.error}")
         for check in verdict.checks:
             if not check.ok:
-                click.echo(f"{Path(verdict.file).name}: {check.name}: {check.measured}; wanted: {check.wanted}")
+                click.echo(f"{_name(verdict)}: {check.name}: {check.measured}; wanted: {check.wanted}")
     num_ok = sum(verdict.ok for verdict in verdicts)
     click.echo(f"{num_ok} of {len(verdicts)} files pass {preset.name}")
     if preset.policy:
         click.echo(f"Passing the numbers is not being accepted: {preset.policy}.")
+
+
+def _name(verdict: "Verdict") -> str:
+    """Return a file's name on one line."""
+    return "".join(c if c.isprintable() else "?" for c in Path(verdict.file).name)
 
 
 _HEADINGS = (

@@ -104,7 +104,7 @@ def verify_files(paths: Sequence[Path], preset: Preset) -> list[Verdict]:
     if len(channels) < 2:
         return verdicts
     mixed = Check("channels", False, "some mono, some stereo", "the same in all files")
-    return [Verdict(v.file, v.measured, (*v.checks, mixed), v.error) for v in verdicts]
+    return [Verdict(v.file, v.measured, (*v.checks, mixed), v.error) if v.measured else v for v in verdicts]
 
 
 def verify_file(file: Path, preset: Preset) -> Verdict:
@@ -122,6 +122,10 @@ def judge(measured: Measured, preset: Preset) -> list[Check]:
     wanted_codecs = _CODECS.get(preset.format)
     is_format = stream.codec in wanted_codecs if wanted_codecs else stream.codec.startswith("pcm_")
     checks = [Check("format", is_format, stream.codec, preset.format)]
+    checks.append(Check("intact", not measured.damage, "; ".join(measured.damage) or "yes", "all of it there"))
+    named = {1: "mono", 2: "stereo"}
+    channels = named.get(stream.channels, f"{stream.channels} channels")
+    checks.append(Check("channels", stream.channels in named, channels, "mono or stereo"))
     if preset.format not in LOSSLESS:
         checks.append(_bit_rate(measured, preset))
     rate = f"{preset.sample_rate_hz:,} Hz"

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from orpheus_batch.audio.delivery.mpeg import mp3_bit_rates
+from orpheus_batch.audio.delivery.mpeg import Mp3Frames, read_mp3_frames
 from orpheus_batch.audio.ffmpeg import FRAME_SAMPLES, failure, ffmpeg_command
 from orpheus_batch.errors import DeliveryError
 from orpheus_batch.units import amplitude_to_db
@@ -35,6 +35,7 @@ _PAUSE_EDGE_WINDOWS = 5
 _DIGITAL_SILENCE_DB = -96.0
 """Under the smallest step of 16 bits."""
 _MIN_SILENCE_WINDOWS = 10
+_MAX_LENGTH_ERROR_S = 0.5
 _READ_BYTES = 1 << 20
 _FLOAT_BYTES = 4
 
@@ -48,6 +49,8 @@ class Stream:
     sample_rate_hz: int
     channels: int
     bitrate_kbps: int | None
+    duration_s: float | None
+    """None where the headers don't say"""
     has_cover: bool
     tags: dict[str, str]
     """by ffmpeg's names, lower case: "title", "artist", "album", "track", …"""
@@ -79,6 +82,8 @@ class Measured:
     """after the last sound"""
     digital_silence_s: float
     """in stretches of 0.1 s and more"""
+    damage: tuple[str, ...] = ()
+    """what is wrong with the file as such, in words"""
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values, infinities as null, which JSON has no other word for."""
@@ -100,7 +105,8 @@ def measure(file: Path) -> Measured:
     lufs, true_peak_db = _decode(file, meter)
     if not meter.num_samples:
         raise DeliveryError(f"{file} holds no sound")
-    rates = mp3_bit_rates(file) if stream.codec == "mp3" else set()
+    frames = read_mp3_frames(file) if stream.codec == "mp3" else None
+    rates = frames.bit_rates_kbps if frames else frozenset()
     if len(rates) == 1:
         stream = dataclasses.replace(stream, bitrate_kbps=min(rates))
     levels_db = meter.levels_db()
@@ -123,7 +129,15 @@ def measure(file: Path) -> Measured:
         head_s=first * WINDOW_S,
         tail_s=max(0.0, duration_s - last * WINDOW_S),
         digital_silence_s=silent * WINDOW_S,
+        damage=tuple(_damage(stream, duration_s, frames)),
     )
+
+
+def _damage(stream: Stream, duration_s: float, frames: Mp3Frames | None) -> Iterator[str]:
+    if stream.duration_s is not None and abs(duration_s - stream.duration_s) > _MAX_LENGTH_ERROR_S:
+        yield f"it plays {duration_s:.1f} s, and its header says {stream.duration_s:.1f} s"
+    if frames is not None and frames.num_lost_bytes:
+        yield f"{frames.num_lost_bytes:,} bytes in it are not sound"
 
 
 def probe(file: Path) -> Stream:
@@ -147,10 +161,19 @@ def probe(file: Path) -> Stream:
         sample_rate_hz=int(sound[2]),
         channels=_num_channels(sound[3]),
         bitrate_kbps=int(rate[1]) if rate else None,
+        duration_s=_duration_s(said),
         has_cover=bool(re.search(r"Stream #0:\d+.*?: Video: .*\(attached pic\)", said)),
         tags=_tags(head.partition("[STREAM]")[0]),
         num_chapters=len(chapters),
     )
+
+
+def _duration_s(said: str) -> float | None:
+    """Return how long a file's headers say it is; None where ffmpeg has to guess."""
+    found = re.search(r"Duration: (\d+):(\d\d):(\d\d\.\d+)", said)
+    if found is None or "Estimating duration from bitrate" in said:
+        return None
+    return int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3])
 
 
 def _num_channels(layout: str) -> int:

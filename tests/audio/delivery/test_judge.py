@@ -17,7 +17,7 @@ from orpheus_batch.errors import ConfigError, InputError
 TAGS = {"title": "T", "artist": "A", "album": "B"}
 GOOD = Measured(
     file="a.mp3",
-    stream=Stream("mp3", 44_100, 1, 192, False, TAGS, 0),
+    stream=Stream("mp3", 44_100, 1, 192, None, False, TAGS, 0),
     is_constant_bitrate=True,
     duration_s=600.0,
     rms_db=-20.0,
@@ -41,6 +41,8 @@ def test_a_good_file_passes():
     assert [] == _failed(GOOD)
     assert {
         "format",
+        "intact",
+        "channels",
         "bit rate",
         "sample rate",
         "rms",
@@ -63,13 +65,15 @@ def test_a_good_file_passes():
         ({"peak_db": -2.99}, ["peak"]),
         ({"noise_floor_db": -59.0}, ["noise floor"]),
         ({"is_constant_bitrate": False}, ["bit rate"]),
-        ({"stream": Stream("mp3", 44_100, 1, 128, False, TAGS, 0)}, ["bit rate"]),
-        ({"stream": Stream("mp3", 48_000, 1, 192, False, TAGS, 0)}, ["sample rate"]),
+        ({"stream": Stream("mp3", 44_100, 1, 128, None, False, TAGS, 0)}, ["bit rate"]),
+        ({"stream": Stream("mp3", 48_000, 1, 192, None, False, TAGS, 0)}, ["sample rate"]),
         (
-            {"stream": Stream("aac", 44_100, 1, 192, False, TAGS, 0), "is_constant_bitrate": None},
+            {"stream": Stream("aac", 44_100, 1, 192, None, False, TAGS, 0), "is_constant_bitrate": None},
             ["format", "bit rate"],
         ),
-        ({"stream": Stream("mp3", 44_100, 1, 192, False, {"title": "T"}, 0)}, ["tags"]),
+        ({"stream": Stream("mp3", 44_100, 1, 192, None, False, {"title": "T"}, 0)}, ["tags"]),
+        ({"damage": ("it ends early",)}, ["intact"]),
+        ({"stream": Stream("mp3", 44_100, 6, 192, None, False, TAGS, 0)}, ["channels"]),
         ({"head_s": 0.2}, ["head"]),
         ({"head_s": 1.3}, ["head"]),
         ({"tail_s": 0.8}, ["tail"]),

@@ -1,12 +1,14 @@
 """What `verify` measures, held against ffmpeg's filters, pyloudnorm and plain numpy."""
 
+import re
+
 import numpy as np
 import pyloudnorm
 import pytest
 from delivery_helpers import RATE, ebur128, ffmpeg, narration, pcm, volumedetect, write_wav
 
 from orpheus_batch.audio.delivery.measure import measure
-from orpheus_batch.audio.delivery.mpeg import mp3_bit_rates
+from orpheus_batch.audio.delivery.mpeg import read_mp3_frames
 from orpheus_batch.errors import DeliveryError
 
 
@@ -85,7 +87,7 @@ def test_silence_has_no_levels(tmp_path):
 def test_constant_and_variable_bit_rate(folder):
     """By every frame's header; LAME's table frame, whose rate is its own, does not count."""
     assert (True, 192) == (measure(folder / "cbr.mp3").is_constant_bitrate, 192)
-    assert {192} == mp3_bit_rates(folder / "cbr.mp3")
+    assert {192} == read_mp3_frames(folder / "cbr.mp3").bit_rates_kbps
     assert measure(folder / "cbr.mp3").stream.bitrate_kbps == 192
     assert False is measure(folder / "vbr.mp3").is_constant_bitrate
     assert None is measure(folder / "a.flac").is_constant_bitrate
@@ -96,6 +98,37 @@ def test_tags_with_signs_that_mean_something(folder):
     """Equals signs, semicolons, hashes and backslashes come back as they are."""
     tags = measure(folder / "cbr.mp3").stream.tags
     assert ("A = b; c#\\d", "Zoë") == (tags["title"], tags["artist"])
+
+
+def test_damage_is_found(folder, tmp_path):
+    """A file that was cut short, and one with foreign bytes in it, both of which decoders play without a word."""
+    whole = (folder / "cbr.mp3").read_bytes()
+    assert () == measure(folder / "cbr.mp3").damage
+    cut = tmp_path / "cut.mp3"
+    cut.write_bytes(whole[: len(whole) * 2 // 3])
+    (said,) = measure(cut).damage
+    assert re.fullmatch(r"it plays 8\.\d s, and its header says 12\.\d s", said)
+    mixed = tmp_path / "mixed.mp3"
+    foreign = np.random.default_rng(0).bytes(20_000)
+    mixed.write_bytes(whole[: len(whole) // 2] + foreign + whole[len(whole) // 2 :])
+    assert any("bytes in it are not sound" in said for said in measure(mixed).damage)
+    tagged = tmp_path / "tagged.mp3"
+    tagged.write_bytes(whole + b"TAG" + bytes(125))
+    assert () == measure(tagged).damage
+    for name in ("vbr.mp3", "a.flac", "a.m4b", "a.opus", "a.wav"):
+        assert () == measure(folder / name).damage
+    flac = tmp_path / "cut.flac"
+    flac.write_bytes((folder / "a.flac").read_bytes()[:200_000])
+    assert "header says" in measure(flac).damage[0]
+
+
+@pytest.mark.parametrize(("layout", "num_channels"), [("stereo", 2), ("3.0", 3), ("5.1", 6)])
+def test_channels_are_counted(folder, tmp_path, layout, num_channels):
+    """Levels are of all channels, and the length is that of one."""
+    ffmpeg("-i", folder / "a.wav", "-af", f"aformat=channel_layouts={layout}", tmp_path / "a.flac")
+    found = measure(tmp_path / "a.flac")
+    assert num_channels == found.stream.channels
+    assert found.duration_s == pytest.approx(measure(folder / "a.wav").duration_s)
 
 
 @pytest.mark.parametrize("content", [b"", b"not sound at all" * 100, b"ID3\x03\x00\x00\x00\x00\x00\x00"])
