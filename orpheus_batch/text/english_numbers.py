@@ -83,7 +83,7 @@ for _names, _one, _many in (
     ("kB KB", "kilobyte", ""), ("MB", "megabyte", ""), ("GB", "gigabyte", ""), ("TB", "terabyte", ""),
     ("W", "watt", ""), ("kW", "kilowatt", ""), ("MW", "megawatt", ""), ("kWh", "kilowatt hour", ""), ("V", "volt", ""),
     ("hp", "horsepower", "horsepower"), ("dB", "decibel", ""), ("ha", "hectare", ""), ("kcal", "kilocalorie", ""),
-    ("psi", "pound per square inch", "pounds per square inch"), ("doz", "dozen", "dozen"),
+    ("psi", "pound per square inch", "pounds per square inch"), ("doz", "dozen", "dozen"), ("kt kts kn", "knot", ""),
 ):  # fmt: skip
     for _name in _names.split():
         _UNITS[_name] = (_one, _many or f"{_one}s")
@@ -206,8 +206,8 @@ NUMBER_RULES: tuple[Rule, ...] = (
     ("book size", re.compile(r"(?<!\w)(4to|8vo|12mo|16mo)\b\.?(?P<last>(?=[\"')]*$))?"), lambda m: (
         f"{_BOOK_SIZES[m[1]]}{'.' if m['last'] is not None else ''}")),
     ("degrees", re.compile(
-        rf"({_N}) ?[°º](?: ?(?P<minutes>\d{{1,2}})'(?: ?(?P<seconds>\d{{1,2}})\")?)?(?: ?(?P<kind>[CFNSEW])\b)?"),
-     _degrees),
+        rf"({_N}) ?[°º](?: ?(?P<minutes>\d{{1,2}})'(?: ?(?P<seconds>\d{{1,2}})\")?)?"
+        r"(?: ?(?P<kind>[CFNSEW])\b(?:\.(?=,))?)?"), _degrees),
     ("inches", re.compile(rf"(?<![\w.,/])((?:\d{{1,4}}[ -])?{_RATIO}|{_N}) in\.(?=\s|$|[,;)])"), _inches),
     ("unit", re.compile(
         rf"(?<![\w.,/-])(?P<article>\b[Aa]n? )?(?P<amount>(?:\d{{1,4}}[ -])?{_RATIO}|{_N})(?:{TO}(?P<upper>{_N}))?"

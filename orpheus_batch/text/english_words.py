@@ -131,6 +131,7 @@ WORD_RULES: tuple[Rule, ...] = (
     ("footnote marker", re.compile(rf"(?:(?<=[A-Za-z]{{3}})|(?<=[.,;:!?\"')]))[{_RAISED}]{{1,3}}(?!\w)"), lambda _: ""),
     ("power", re.compile(rf"(?<=[\d)A-Za-z])(⁻?)(?!(?<!⁻)[²³](?![{_RAISED}]))([{_RAISED}]{{1,4}})"), _power),
     ("index", re.compile(f"[{_LOWERED}]+"), lambda m: f" {''.join(str(_LOWERED.index(d)) for d in m.group())} "),
+    ("era", re.compile(r"\b(A\. D|B\. C)\.(?!\s[A-Z]\.)"), lambda m: m.group().replace(" ", "")),
     ("symbol", re.compile(r"§§\s?(?=\d)"), lambda _: "sections "),
     ("abbreviation", re.compile(rf"&c\b\.?{_LAST}"), lambda m: _stop(m, "et cetera")),
     ("reference", re.compile(rf"\b(?P<short>(?i:{_alternatives(_BEFORE_NUMBER)}))\.\s?(?=\d)"), _reference),

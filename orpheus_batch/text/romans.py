@@ -6,7 +6,7 @@ from orpheus_batch.text.headings import ROMAN, number_value
 from orpheus_batch.text.numbers import cardinal, ordinal, year
 
 _AFTER_WORD = re.compile(
-    r"\b(?P<word>(?i:chapter|chap\.|book|part|volume|vol\.|act|scene|canto|stave|letter|section|sect\.|number|article|"
+    r"\b(?P<word>(?i:chapter|chap\.|ch\.|book|part|volume|vol\.|act|scene|canto|stave|letter|section|sect\.|number|article|"
     r"figure|fig\.|plate|psalm|appendix|lesson|lecture))(?P<gap>\s+)(?P<number>(?!I[ ])[IVXLC]+|[ivxlc]{2,}"
     r"|I(?= (?:of|and|to|or|is|was|in)\b)|I(?=\.\s+[a-z]))(?![\w'])(?:\.(?=\s+[a-z]))?"
 )
@@ -17,7 +17,7 @@ _LISTED = re.compile(
 )
 _GREAT_WAR = re.compile(r"\bWW(I{1,2})\b")
 _CLASS = re.compile(r"\b(Type|Class|Phase|Stage|Grade|Category) I(?= [a-z])")
-_EXPANDED = {"chap.": "chapter", "vol.": "volume", "fig.": "figure", "sect.": "section"}
+_EXPANDED = {"chap.": "chapter", "ch.": "chapter", "vol.": "volume", "fig.": "figure", "sect.": "section"}
 _AFTER_KING = re.compile(
     r"\b(?P<king>Henry|Louis|Charles|George|Edward|William|James|Richard|John|Philip|Pius|Leo|Francis|Napoleon|Frederick|"
     r"Alexander|Nicholas|Gregory|Innocent|Benedict|Paul|Clement|Boniface|Urban|Elizabeth|Catherine|Mary|Ivan|Peter|"
