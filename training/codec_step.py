@@ -53,7 +53,7 @@ class Step:
         # as tensors: a replayed step reads what they hold then
         self.rate, self.critics_rate, self.ramp = (torch.zeros((), device=device) for _ in range(3))
         self._replayed = replayed and device.type == "cuda" and world == 1 and generator.keep_codes
-        settings = {"betas": BETAS, "weight_decay": WEIGHT_DECAY}
+        self._settings = settings = {"betas": BETAS, "weight_decay": WEIGHT_DECAY}
         if device.type == "cuda":
             settings |= {"fused": True, "capturable": True}
         self.g_opt = torch.optim.AdamW(self.trained, lr=self.rate, **settings)
@@ -96,7 +96,7 @@ class Step:
         self.d_opt.load_state_dict(d_state)
         for optimizer, rate in ((self.g_opt, self.rate), (self.d_opt, self.critics_rate)):
             for group in optimizer.param_groups:
-                group["lr"] = rate  # loading puts a copy there
+                group.update(self._settings, lr=rate)  # loading puts copies of its own there
 
     def _capture(self, real: torch.Tensor) -> None:
         self._real = real.clone()

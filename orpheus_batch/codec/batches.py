@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from orpheus_batch.data import SnacCodes
+from orpheus_batch.errors import CodecError
 from orpheus_batch.units import SAMPLES_PER_FRAME
 
 logger = logging.getLogger(__name__)
@@ -85,13 +86,39 @@ class BatchedDecoder:
         """
         samples: list[np.ndarray] = [np.zeros(0, np.float32)] * len(streams)
         flights: deque[_Flight] = deque()
-        for batch in batches_by_length([codes.num_frames for codes in streams], self._max_frames):
+        waiting = deque(batches_by_length([codes.num_frames for codes in streams], self._max_frames))
+        while waiting:
             if len(flights) == _IN_FLIGHT:
                 self._land(flights.popleft(), streams, seeds, samples)
-            flights.append(self._start(batch, streams, seeds))
+            batch = waiting.popleft()
+            try:
+                flights.append(self._start(batch, streams, seeds))
+            except torch.OutOfMemoryError as error:
+                # what is in flight holds memory, too
+                while flights:
+                    self._land(flights.popleft(), streams, seeds, samples)
+                waiting.extendleft(reversed(self._halves(batch, error)))
         while flights:
             self._land(flights.popleft(), streams, seeds, samples)
         return samples
+
+    def _halves(self, batch: list[int], error: torch.OutOfMemoryError) -> list[list[int]]:
+        """Return a batch that memory did not hold in two, and keep to such batches from here on.
+
+        Raises:
+            CodecError: It was a single stream.
+        """
+        if len(batch) == 1:
+            raise CodecError(
+                "out of memory while decoding one segment; lower engine.kv_cache_gb or engine.max_batch_size, so that "
+                f"the engine leaves the codec more ({str(error).splitlines()[0]})"
+            ) from error
+        self._max_frames = max(1, self._max_frames // 2)
+        logger.warning("out of memory: the codec goes on with batches of %d frames", self._max_frames)
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+        middle = len(batch) // 2
+        return [batch[:middle], batch[middle:]]
 
     def _start(self, batch: list[int], streams: Sequence[SnacCodes], seeds: Sequence[int]) -> _Flight:
         """Queue a batch: codes in, decoding, samples out."""

@@ -15,17 +15,18 @@ Nothing here waits for the device. It does not know files, streams of a GPU, or 
 not finite. Source: as for `snac_decoder`.
 """
 
+import contextlib
 import logging
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from types import ModuleType
 
 import torch
 
-from orpheus_batch.codec.kernels import has_triton, operations_for, reference
+from orpheus_batch.codec.kernels import operations_for, reference
 from orpheus_batch.codec.kernels.types import Columns, FilterWeights
 from orpheus_batch.codec.snac_decoder import Block, Depthwise, Seeds, SnacDecoder, Snake
+from orpheus_batch.triton_support import errors_of_triton
 
 logger = logging.getLogger(__name__)
 
@@ -173,15 +174,16 @@ def fused_decoder_that_runs(plain: SnacDecoder, dtype: torch.dtype) -> FusedSnac
         plain: Whose weights to take.
         dtype: See `FusedSnacDecoder`.
     """
-    decoder = FusedSnacDecoder(plain, dtype)
     levels = [torch.zeros((1, num_codes), dtype=torch.int32, device=plain.device) for num_codes in (1, 2, 4)]
     stops = torch.full((1,), 4, device=plain.device)
+    on_device = torch.cuda.device(plain.device) if plain.device.type == "cuda" else contextlib.nullcontext()
     try:
-        with torch.inference_mode():
+        decoder = FusedSnacDecoder(plain, dtype)
+        with on_device, torch.inference_mode():  # Triton launches on the current device
             decoder.decode(levels, stops, [0]).cpu()
-    except _not_runnable() as error:
-        if decoder.operations is reference:
-            raise
+    except torch.OutOfMemoryError:
+        raise
+    except errors_of_triton() as error:
         what = f"{type(error).__name__}: {error}".splitlines()[0]
         logger.warning(
             "Triton's kernels do not run here (%s); the codec takes PyTorch's operations, which are slower",
@@ -189,16 +191,6 @@ def fused_decoder_that_runs(plain: SnacDecoder, dtype: torch.dtype) -> FusedSnac
         )
         decoder = FusedSnacDecoder(plain, dtype, reference)
     return decoder
-
-
-def _not_runnable() -> tuple[type[Exception], ...]:
-    """Return what Triton raises where something that it needs is missing."""
-    errors: tuple[type[Exception], ...] = (RuntimeError, OSError, ImportError, subprocess.SubprocessError)
-    if has_triton():
-        from triton.errors import TritonError
-
-        errors += (TritonError,)
-    return errors
 
 
 def _taps(filter_: Depthwise) -> FilterWeights:

@@ -266,6 +266,8 @@ class Queue:
         finished, self._finished, self._num_finished = self._finished, {}, 0
         self._settled_at = time.monotonic()
         for run, streams in finished.items():
+            if run in self._dropped:  # and closed
+                continue
             try:
                 self._retakes += ((run, item) for item in run.settle(streams))
                 self._on_settled(run)

@@ -123,6 +123,30 @@ def test_memory_of_a_batch_is_bounded(codec_dir, monkeypatch):
     assert sum(padded for padded, _ in seen) < 1.2 * sum(real for _, real in seen)
 
 
+def test_out_of_memory_the_batches_shrink_and_nothing_is_lost(codec_dir, monkeypatch, caplog):
+    """Room for three frames at a time: the same samples, and a word about it; for none, an error that helps."""
+    streams = [codes(1 + i % 3, i) for i in range(9)]
+    expected = SnacCodec(codec_dir, device="cpu", precision="float16").decode(streams, range(9))
+    plain = FusedSnacDecoder.decode
+    room = 3
+
+    def cramped(self, levels, stops, seeds):
+        if levels[0].numel() > room:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return plain(self, levels, stops, seeds)
+
+    monkeypatch.setattr(FusedSnacDecoder, "decode", cramped)
+    codec = SnacCodec(codec_dir, device="cpu", precision="float16")
+    with caplog.at_level(logging.WARNING):
+        decoded = codec.decode(streams, range(9))
+    for wanted, got in zip(expected, decoded, strict=True):
+        np.testing.assert_allclose(wanted.samples, got.samples, atol=5e-3)
+    assert "goes on with batches of" in caplog.text
+    room = 0
+    with pytest.raises(CodecError, match="kv_cache_gb"):
+        codec.decode(streams[:1], range(1))
+
+
 def test_auto_is_half_precision_where_it_is_fast(monkeypatch):
     """A GPU with Triton; float32 on a CPU, and on a GPU without."""
     assert "float32" == resolve_codec_precision("auto", "cpu")

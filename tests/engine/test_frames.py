@@ -5,6 +5,7 @@ import torch
 from engine_models import GREEDY, LAYOUT, reference_greedy, requests, write_llama
 
 from orpheus_batch.data import Sampling
+from orpheus_batch.engine.torch import engine as engine_module
 from orpheus_batch.engine.torch.engine import TorchEngine
 from orpheus_batch.engine.torch.float8 import Float8Linear, as_float8
 from orpheus_batch.engine.torch.frame_engine import FrameEngine
@@ -13,6 +14,7 @@ from orpheus_batch.engine.torch.kernels import reference
 from orpheus_batch.engine.torch.kernels.reference import unscaled
 from orpheus_batch.engine.torch.kernels.types import Rows
 from orpheus_batch.engine.torch.products import Linear
+from orpheus_batch.engine.torch.resources import resolve_float8
 from orpheus_batch.engine.torch.weights import LayerWeights, LlamaWeights
 from orpheus_batch.errors import EngineError
 
@@ -147,6 +149,32 @@ def test_the_batch_shrinks_until_it_fits(make_engine, monkeypatch):
     engine = make_engine(max_batch_size=16)
     assert "up to 4 sequences" in engine.describe()
     assert expected == by_id(engine.generate(wanted))
+
+
+def test_where_triton_cannot_compile_the_plain_path_goes_on(make_engine, monkeypatch, caplog):
+    """Triton installed and no C compiler: a word about it and the same streams; an error for who asked for frames."""
+    wanted = requests(12, LIVELY)
+    expected = by_id(make_engine(frames=False).generate(wanted))
+
+    def no_compiler(self, *args):
+        raise RuntimeError("Failed to find C compiler")
+
+    monkeypatch.setattr(FrameEngine, "_make", no_compiler)
+    with pytest.raises(EngineError, match="C compiler"):
+        make_engine(frames=True)
+    plain = engine_module._frames_that_run
+    monkeypatch.setattr(engine_module, "_frames_that_run", lambda make, is_asked_for: plain(make, False))
+    engine = make_engine(frames=True)  # as None is, on a GPU
+    assert "goes on without them" in caplog.text
+    assert expected == by_id(engine.generate(wanted))
+
+
+def test_float8_on_a_gpu_without_it_is_refused(monkeypatch):
+    """An A100: the reason by name, not a traceback from the compiler."""
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA A100")
+    with pytest.raises(EngineError, match="A100 has no float8"):
+        resolve_float8("weights", "float8", torch.bfloat16, True, torch.device("cuda"))
 
 
 FLOAT8 = [

@@ -5,16 +5,12 @@ functions with the same arguments, so a caller takes one of them and does not kn
 other, on a CPU through Triton's interpreter and on a GPU as compiled.
 """
 
-import importlib.util
 import os
 from types import ModuleType
 
 import torch
 
-
-def has_triton() -> bool:
-    """Return whether Triton is installed."""
-    return importlib.util.find_spec("triton") is not None
+from orpheus_batch.triton_support import has_triton
 
 
 def operations_for(device: torch.device) -> ModuleType:

@@ -6,9 +6,10 @@ A prompt's last token is not part of its prefill: it is the first token that dec
 first step is like every other. See ``docs/engine.md``.
 """
 
+import functools
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,6 @@ import torch
 from orpheus_batch.data import TokenRequest, TokenStream
 from orpheus_batch.engine.torch.float8 import as_float8
 from orpheus_batch.engine.torch.frame_engine import FrameEngine
-from orpheus_batch.engine.torch.kernels import has_triton
 from orpheus_batch.engine.torch.lane import Lane, LaneStats
 from orpheus_batch.engine.torch.model import Llama
 from orpheus_batch.engine.torch.paged_cache import PagedCache
@@ -34,6 +34,7 @@ from orpheus_batch.engine.torch.scheduler import Scheduler, Sequence
 from orpheus_batch.engine.torch.weights import load_weights, read_config
 from orpheus_batch.errors import EngineError
 from orpheus_batch.tokens import TokenLayout
+from orpheus_batch.triton_support import errors_of_triton, has_triton
 from orpheus_batch.units import format_bytes
 
 logger = logging.getLogger(__name__)
@@ -106,37 +107,43 @@ class TorchEngine:
         self._layout = layout
         self._config = read_config(model_dir)
         self._frames: FrameEngine | None = None
+        is_asked_for = frames is not None
         if frames is None:
             frames = self._device.type == "cuda" and has_triton()
-        kv_dtype = resolve_float8("keys and values", kv_precision, self._dtype, frames)
-        weight_dtype = resolve_float8("weights", weight_precision, self._dtype, frames)
+        kv_dtype = resolve_float8("keys and values", kv_precision, self._dtype, frames, self._device)
+        weight_dtype = resolve_float8("weights", weight_precision, self._dtype, frames, self._device)
+        is_asked_for |= self._dtype != kv_dtype or self._dtype != weight_dtype
         self._closed = False
         with explained_memory_errors(f"loading {model_dir}"):
             weights = load_weights(model_dir, self._config, layout, self._device, self._dtype)
             if weight_dtype != self._dtype:
                 weights = as_float8(weights)
-            self._model = None if frames else Llama(self._config, weights)
-            self._lanes = plan_lanes(
+            plan = functools.partial(
+                plan_lanes,
                 self._config,
                 self._device,
                 kv_dtype,
                 tokens_per_block=tokens_per_block,
                 max_batch_size=max_batch_size,
                 kv_cache_gb=kv_cache_gb,
-                num_threads=1 if frames else num_threads,
             )
             self._caches: list[PagedCache] = []
+            self._model: Llama | None = None
             if frames:
-                self._frames = FrameEngine(
-                    self._config, weights, layout, self._lanes, tokens_per_block, kv_dtype
+                make = functools.partial(FrameEngine, self._config, weights, layout)
+                self._frames = _frames_that_run(
+                    functools.partial(make, plan(num_threads=1), tokens_per_block, kv_dtype), is_asked_for
                 )
+            if self._frames is not None:
                 self._lanes = self._frames.plan
             else:
+                self._model = Llama(self._config, weights)
+                self._lanes = plan(num_threads=num_threads)
                 self._caches = [self._make_cache(tokens_per_block) for _ in self._lanes.lane_sizes]
         self._lane_stats = [LaneStats() for _ in self._lanes.lane_sizes]
         self._kv_dtype, self._weight_dtype = kv_dtype, weight_dtype
         self._workers = None
-        if self._lanes.threads_per_lane and not frames:
+        if self._lanes.threads_per_lane and self._frames is None:
             self._workers = _workers(len(self._caches), self._lanes.threads_per_lane)
         self._tokens_per_block = tokens_per_block
         self._num_streams = self._num_generated_tokens = 0
@@ -289,6 +296,28 @@ class TorchEngine:
         finally:
             # whatever ended the wait, Ctrl-C for one: no lane may go on behind the back of the next run
             wait(frames)
+
+
+def _frames_that_run(make: Callable[[], FrameEngine], is_asked_for: bool) -> FrameEngine | None:
+    """Return the frames' engine, or None where its kernels can't be compiled and nobody has asked for it.
+
+    Raises:
+        EngineError: Somebody has.
+        torch.OutOfMemoryError: Memory does not hold a single slot.
+    """
+    try:
+        return make()
+    except torch.OutOfMemoryError:
+        raise
+    except errors_of_triton() as error:
+        what = f"{type(error).__name__}: {error}".splitlines()[0]
+        if is_asked_for:
+            raise EngineError(
+                f"Triton's kernels do not run here ({what}); install a C compiler, or leave the precisions at auto"
+            ) from error
+    logger.warning("Triton's kernels do not run here (%s); the engine goes on without them, slower", what)
+    torch.cuda.empty_cache()
+    return None
 
 
 def _workers(num_lanes: int, threads_per_lane: int) -> ThreadPoolExecutor:

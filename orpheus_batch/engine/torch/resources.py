@@ -28,6 +28,8 @@ _CPU_TOKENS_PER_SLOT = 4_096
 _CPU_MEMORY_SHARE = 0.5
 """most of the free memory that the cache may grow to"""
 
+_FLOAT8_CAPABILITY = (8, 9)
+"""the first compute capability with float8"""
 _CUDA_MAX_BATCH_SIZE = 1_024
 _CUDA_TOKENS_PER_SLOT = 1_024
 """a prompt of 100 tokens and 11 s of speech, at the cap"""
@@ -78,7 +80,9 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
     return _PRECISIONS[name]
 
 
-def resolve_float8(what: str, name: str, precision: torch.dtype, has_frames: bool) -> torch.dtype:
+def resolve_float8(
+    what: str, name: str, precision: torch.dtype, has_frames: bool, device: torch.device
+) -> torch.dtype:
     """Return the dtype that ``what`` is kept in; "auto" is the model's own.
 
     Raises:
@@ -90,6 +94,11 @@ def resolve_float8(what: str, name: str, precision: torch.dtype, has_frames: boo
         raise EngineError(f"the precision of {what} '{name}' is not supported: give auto or float8")
     if not has_frames:
         raise EngineError(f"{what} in float8 need a GPU and Triton; leave the setting at auto")
+    if device.type == "cuda" and torch.cuda.get_device_capability(device) < _FLOAT8_CAPABILITY:
+        raise EngineError(
+            f"{what} in float8 need an NVIDIA GPU of the Ada or Hopper generation or later; "
+            f"{torch.cuda.get_device_name(device)} has no float8: leave the setting at auto"
+        )
     return torch.float8_e4m3fn
 
 

@@ -7,16 +7,12 @@ other, on a CPU through Triton's interpreter and on a GPU as compiled.
 Slots whose position is negative are idle: nothing of theirs is read or written but rows of scratch memory.
 """
 
-import importlib.util
 import os
 from types import ModuleType
 
 import torch
 
-
-def has_triton() -> bool:
-    """Return whether Triton is installed."""
-    return importlib.util.find_spec("triton") is not None
+from orpheus_batch.triton_support import has_triton
 
 
 def operations_for(device: torch.device) -> ModuleType:
