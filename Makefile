@@ -1,5 +1,5 @@
 # make demo    install into .venv and render the sample chapter
-# make test    install into .venv and run the whole suite
+# make test    install into .venv and run the whole suite, in JOBS processes
 # make test-trtllm  the TensorRT-LLM tests alone; also against the real library, where PYTHON has it
 # make lint    ruff, as CI runs it
 # make clean   remove what these made
@@ -9,14 +9,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 SAMPLE := samples/buster-bear-goes-fishing.txt
 OUT := out/demo
+JOBS ?= 2
 
 .PHONY: demo test test-trtllm lint clean install
 
 demo: install
 	$(BIN)/orpheus-batch render $(SAMPLE) -o $(OUT)
 
+# one thread a process: two that share two cores only wait for each other; a file's tests stay together
 test: $(VENV)/.test-installed
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile
 
 test-trtllm:
 	if $(PYTHON) -c "import importlib.util as u, sys; sys.exit(u.find_spec('tensorrt_llm') is None)"; then \

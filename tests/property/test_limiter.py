@@ -63,7 +63,8 @@ def test_the_gain_is_smooth_and_sufficient(samples, ceiling):
     gain = _limiter_gain(samples.astype(np.float64), ceiling)
     assert len(samples) == len(gain)
     assert (gain > 0).all() and (gain <= 1 + 1e-9).all()
-    assert (np.abs(samples) * gain <= ceiling * (1 + 1e-9)).all()
+    # a mean by running sums errs by the rounding of a sum of ones, whatever the gain's own size
+    assert (np.abs(samples.astype(np.int64)) * (gain - 1e-10) <= ceiling).all()
     assert np.abs(np.diff(gain)).max(initial=0) <= 1 / (_HALF_WINDOW // 2) + 1e-9
 
 
