@@ -130,7 +130,7 @@ class RayEngine:
         if not self._workers:
             self.close()
             raise EngineError("the Ray cluster has no GPU; add one, or use --device cpu")
-        self._capacity = int(self._get(self._workers[0].capacity.remote()))
+        self._capacity = self._ask_capacity()
         self.max_batch_size = self._capacity * len(self._workers)
 
     def generate(self, requests: Iterable[TokenRequest | None]) -> Iterator[TokenStream]:
@@ -214,6 +214,15 @@ class RayEngine:
         self._workers.clear()
         if self._owns_ray and self._ray.is_initialized():
             self._ray.shutdown()
+
+    def _ask_capacity(self) -> int:
+        """Return how many sequences an engine runs together; a worker that dies before it can say so is replaced."""
+        while True:
+            worker = self._grow()[0]
+            try:
+                return int(self._get(worker.capacity.remote()))
+            except _WorkerDied as error:
+                self._bury(worker, error)
 
     def _grow(self) -> list[Any]:
         """Return the workers, with new ones where the cluster has room for more."""
