@@ -123,9 +123,8 @@ class BatchedDecoder:
     def _start(self, batch: list[int], streams: Sequence[SnacCodes], seeds: Sequence[int]) -> _Flight:
         """Queue a batch: codes in, decoding, samples out."""
         longest = streams[batch[-1]].num_frames
-        table = np.zeros(
-            (len(batch), 7 * longest), np.int32
-        )  # code 0 past each stream's end, where nothing is read
+        # code 0 past each stream's end, where nothing is read
+        table = np.zeros((len(batch), 7 * longest), np.int32)
         for row, index in zip(table, batch, strict=True):
             codes = streams[index]
             for level, begin in ((codes.coarse, 0), (codes.mid, longest), (codes.fine, 3 * longest)):

@@ -201,7 +201,7 @@ def resolve_codec_precision(precision: str, device: str) -> str:
     Raises:
         CodecError: It is none of these.
     """
-    from orpheus_batch.codec.kernels import has_triton
+    from orpheus_batch.triton_support import has_triton
 
     if precision not in PRECISIONS:
         raise CodecError(f"'{precision}' is not a precision of the codec; give {', '.join(PRECISIONS)}")

@@ -121,7 +121,6 @@ class FusedSnacDecoder:
         batch, stride = len(x.values), level.stride
         rows = self.operations.with_neighbour(x, level.snake)
         stops, num_columns = x.stops * stride, x.num_columns * stride
-        del x
         values = (rows.flatten(0, 1) @ level.product).view(batch, num_columns + stride, -1)
         del rows
         # Row 0 lies half a stride before the stream's beginning: that is the convolution's padding.

@@ -12,11 +12,11 @@ from pathlib import Path
 from orpheus_batch.audio.stitch import StitchPiece
 from orpheus_batch.config import Config
 from orpheus_batch.corpus.audio_files import WORK_FOLDER, AudioFile, AudioFiles, AudioJob
-from orpheus_batch.corpus.item_run import ItemRun, settings_digest
+from orpheus_batch.corpus.item_run import ItemRun, made_item, settings_digest
 from orpheus_batch.corpus.nights import Night
 from orpheus_batch.corpus.shards import Sample, facts_without_nothing, frames_of, write_shard
 from orpheus_batch.ledger.corpus import CorpusLedger, ShardRecord
-from orpheus_batch.ledger.item_records import ItemPiece, MadeItem, SettledItem, word_error_rate
+from orpheus_batch.ledger.item_records import ItemPiece, SettledItem, word_error_rate
 from orpheus_batch.pipeline.books import predicted_s
 from orpheus_batch.pipeline.models import Models
 from orpheus_batch.pipeline.progress import Progress
@@ -115,19 +115,7 @@ class CorpusRun(ItemRun):
     def _seal_shard(self, name: str, numbers: Sequence[int]) -> None:
         samples = [self._sample(*self._staged[number]) for number in numbers]
         sealed = write_shard(self._out, name, samples, self._config.corpus.layout)
-        made = [
-            MadeItem(
-                number=number,
-                failed=False,
-                num_bytes=file.num_bytes,
-                sha256=file.sha256,
-                duration_s=file.duration_s,
-                loudness_db=file.loudness_db,
-                num_words=item.num_words,
-                num_wrong_words=item.num_wrong_words,
-            )
-            for number, (file, item) in ((number, self._staged[number]) for number in numbers)
-        ]
+        made = [made_item(*self._staged[number], failed=False) for number in numbers]
         audio_s = sum(item.duration_s for item in made)
         self.ledger.seal(
             ShardRecord(name, len(made), sealed.num_bytes, sealed.sha256, audio_s), made, self._made_by

@@ -139,19 +139,7 @@ class ItemRun(SegmentRun):
         """Record finished files."""
         items = [self._in_work.pop(file.number) for file in files]
         self.ledger.mark_made(
-            [
-                MadeItem(
-                    number=file.number,
-                    failed=item.failed,
-                    num_bytes=file.num_bytes,
-                    sha256=file.sha256,
-                    duration_s=file.duration_s,
-                    loudness_db=file.loudness_db,
-                    num_words=item.num_words,
-                    num_wrong_words=item.num_wrong_words,
-                )
-                for file, item in zip(files, items, strict=True)
-            ],
+            [made_item(file, item, failed=item.failed) for file, item in zip(files, items, strict=True)],
             self._settings,
         )
         self.num_made += len(files)
@@ -217,3 +205,17 @@ def settings_digest(models: Models, config: Config) -> str:
 
 def _key(piece: ItemPiece) -> Key:
     return piece.segment.segment_id, -1 if piece.attempt is None else piece.attempt
+
+
+def made_item(file: AudioFile, item: SettledItem, *, failed: bool) -> MadeItem:
+    """Return what the ledger keeps of a finished file."""
+    return MadeItem(
+        number=file.number,
+        failed=failed,
+        num_bytes=file.num_bytes,
+        sha256=file.sha256,
+        duration_s=file.duration_s,
+        loudness_db=file.loudness_db,
+        num_words=item.num_words,
+        num_wrong_words=item.num_wrong_words,
+    )

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from orpheus_batch.codec import kernels, snac, snac_fused
+from orpheus_batch import triton_support
+from orpheus_batch.codec import snac, snac_fused
 from orpheus_batch.codec.snac import SnacCodec, codec_fingerprint, resolve_codec_precision
 from orpheus_batch.codec.snac_fused import FusedSnacDecoder
 from orpheus_batch.config import load_config
@@ -151,10 +152,10 @@ def test_auto_is_half_precision_where_it_is_fast(monkeypatch):
     """A GPU with Triton; float32 on a CPU, and on a GPU without."""
     assert "float32" == resolve_codec_precision("auto", "cpu")
     assert "bfloat16" == resolve_codec_precision("bfloat16", "cpu")
-    monkeypatch.setattr(kernels, "has_triton", lambda: True)
+    monkeypatch.setattr(triton_support, "has_triton", lambda: True)
     assert "float16" == resolve_codec_precision("auto", "cuda:1")
     assert "float32" == resolve_codec_precision("float32", "cuda")
-    monkeypatch.setattr(kernels, "has_triton", lambda: False)
+    monkeypatch.setattr(triton_support, "has_triton", lambda: False)
     assert "float32" == resolve_codec_precision("auto", "cuda")
     with pytest.raises(CodecError, match="'half' is not a precision of the codec; give auto, float32"):
         resolve_codec_precision("half", "cpu")

@@ -5,18 +5,16 @@ functions with the same arguments, so a caller takes one of them and does not kn
 other, on a CPU through Triton's interpreter and on a GPU as compiled.
 """
 
-import os
 from types import ModuleType
 
 import torch
 
-from orpheus_batch.triton_support import has_triton
+from orpheus_batch.triton_support import runs_kernels
 
 
 def operations_for(device: torch.device) -> ModuleType:
     """Return `fused` where it runs (a GPU, or Triton's interpreter), else `reference`."""
-    interpreted = os.environ.get("TRITON_INTERPRET") == "1"
-    if has_triton() and (device.type == "cuda" or interpreted):
+    if runs_kernels(device):
         from orpheus_batch.codec.kernels import fused
 
         return fused

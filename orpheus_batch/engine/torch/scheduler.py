@@ -178,10 +178,10 @@ class Scheduler:
         for lane, sequences in zip(self._lanes, running, strict=True):
             lane.start_frame(sequences)
         while self._waiting:
-            index = self._next_index()
-            lane = None if index is None else self._lane_for(index)
-            if index is None or lane is None:
+            found = self._next()
+            if found is None:
                 break
+            index, lane = found
             waiting = self._waiting.pop(index)
             waiting.is_admitted = True
             self._lanes[lane].add(waiting.sequence)
@@ -226,24 +226,32 @@ class Scheduler:
         insort(self._waiting, waiting, key=lambda w: w.order)
         return ""
 
-    def _next_index(self) -> int | None:
-        """Return which of the waiting to take: the oldest, if it has waited too long, else the longest that fits."""
+    def _next(self) -> tuple[int, int] | None:
+        """Return which of the waiting joins which lane, or None if there is no room.
+
+        The oldest if it has waited too long, else the longest that fits.
+        """
         while self._arrived[0].is_admitted:
             self._arrived.popleft()
         if self._arrived[0].overdue_at <= self._num_admitted:
-            return self._waiting.index(self._arrived[0])
+            oldest = self._waiting.index(self._arrived[0])
+            lane = self._lane_for(oldest)
+            return None if lane is None else (oldest, lane)
+        if all(len(lane.running) == lane.num_slots for lane in self._lanes):
+            return None
         low, high = 0, len(self._waiting) - 1
-        if self._lane_for(high) is not None:
-            return high
-        if all(len(lane.running) == lane.num_slots for lane in self._lanes) or self._lane_for(low) is None:
+        if (lane := self._lane_for(high)) is not None:
+            return high, lane
+        if (lane := self._lane_for(low)) is None:
             return None
         while high - low > 1:  # what is shorter needs less, or nearly so
             middle = (low + high) // 2
-            if self._lane_for(middle) is None:
+            found = self._lane_for(middle)
+            if found is None:
                 high = middle
             else:
-                low = middle
-        return low
+                low, lane = middle, found
+        return low, lane
 
     def _lane_for(self, index: int) -> int | None:
         """Return the emptiest lane that holds one of the waiting."""

@@ -7,18 +7,16 @@ other, on a CPU through Triton's interpreter and on a GPU as compiled.
 Slots whose position is negative are idle: nothing of theirs is read or written but rows of scratch memory.
 """
 
-import os
 from types import ModuleType
 
 import torch
 
-from orpheus_batch.triton_support import has_triton
+from orpheus_batch.triton_support import runs_kernels
 
 
 def operations_for(device: torch.device) -> ModuleType:
     """Return `fused` where it runs (a GPU, or Triton's interpreter), else `reference`."""
-    interpreted = os.environ.get("TRITON_INTERPRET") == "1"
-    if has_triton() and (device.type == "cuda" or interpreted):
+    if runs_kernels(device):
         from orpheus_batch.engine.torch.kernels import fused
 
         return fused
