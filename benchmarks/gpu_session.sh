@@ -51,7 +51,19 @@ peer() { # name, options
     shift
     [[ -n ${VLLM_SITE:-} ]] || return 0
     PYTHONPATH="$VLLM_SITE:$PWD" HF_HUB_OFFLINE=1 VLLM_NO_USAGE_STATS=1 \
-        step "$name" 260 "$python" benchmarks/peer_vllm.py --batch-size 1024 "$@"
+        step "$name" 340 "$python" benchmarks/peer_vllm.py --batch-size 1024 "$@"
+}
+
+peers_sharing() { # under MPS, so that one's kernels run beside another's; without it they take turns
+    [[ -n ${VLLM_SITE:-} ]] || return 0
+    export CUDA_MPS_PIPE_DIRECTORY=$log_dir/mps CUDA_MPS_LOG_DIRECTORY=$log_dir/mps
+    mkdir -p "$CUDA_MPS_PIPE_DIRECTORY"
+    nvidia-cuda-mps-control -d || echo "no MPS here" | tee -a "$log_dir/summary.txt"
+    for count in 2 3; do
+        peer "peer_float8_$count" --float8 --processes "$count"
+    done
+    echo quit | nvidia-cuda-mps-control
+    unset CUDA_MPS_PIPE_DIRECTORY CUDA_MPS_LOG_DIRECTORY
 }
 
 float8=(--weights float8 --kv float8)
@@ -65,6 +77,7 @@ throughput bf16 150 --batch-sizes 1024
 peer peer_bf16
 throughput float8 150 --batch-sizes 1024 "${float8[@]}"
 peer peer_float8 --float8
+peers_sharing
 step codec 120 "$python" benchmarks/codec_modes.py $tiny
 step book 170 "$python" benchmarks/book_on_gpu.py $tiny
 step book_float8 150 "$python" benchmarks/book_on_gpu.py $tiny "${float8[@]}"

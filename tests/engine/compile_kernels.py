@@ -42,7 +42,7 @@ def main() -> None:
         build(
             add_norm_kernel,
             [HALF, HALF, row_scale, column_scale, HALF, rows, row_scale, "fp32", "i32"],
-            num_warps=8,
+            num_warps=16,
             HAS_DELTA=True,
             BLOCK=4096,
             **scaled,
@@ -57,7 +57,7 @@ def main() -> None:
         build(
             rotate_and_store_kernel,
             [HALF, row_scale, column_scale, INT, SINGLE, SINGLE, INT, cache, cache, HALF, "i32"],
-            num_warps=2,
+            num_warps=4,
             NUM_HEADS=24,
             NUM_KV_HEADS=8,
             HEAD_DIM=128,
@@ -69,14 +69,16 @@ def main() -> None:
         )
         build(
             decode_attention_kernel,
-            [HALF, INT, INT, cache, cache, HALF, "i32", "fp32"],
+            [HALF, INT, INT, INT, cache, cache, HALF, "i32", "fp32"],
+            num_warps=1,
+            HAS_ORDER=True,
             NUM_KV_HEADS=8,
             SHARED=3,
             ROWS=16,
             HEAD_DIM=128,
             DIMS=128,
             TOKENS_PER_BLOCK=32,
-            TILE=64,
+            TILE=32,
             PRECISION="tf32",
             COMPUTE=tl.float16 if eighth else tl.bfloat16,
         )

@@ -6,10 +6,10 @@ from engine_models import GREEDY, LAYOUT, reference_greedy, requests, write_llam
 
 from orpheus_batch.data import Sampling
 from orpheus_batch.engine.torch import engine as engine_module
+from orpheus_batch.engine.torch import frame_model
 from orpheus_batch.engine.torch.engine import TorchEngine
 from orpheus_batch.engine.torch.float8 import Float8Linear, as_float8
 from orpheus_batch.engine.torch.frame_engine import FrameEngine
-from orpheus_batch.engine.torch.frame_model import FrameModel
 from orpheus_batch.engine.torch.kernels import reference
 from orpheus_batch.engine.torch.kernels.reference import unscaled
 from orpheus_batch.engine.torch.kernels.types import Rows
@@ -111,27 +111,13 @@ def test_it_waits_for_requests_that_are_not_there_yet(make_engine):
     assert {r.segment_id for r in wanted} == set(seen)
 
 
-def test_prompts_that_do_not_fit_go_on_in_halves(make_engine, monkeypatch, caplog):
-    """Memory for two prompts at a time: the same streams, and a word about it."""
+@pytest.mark.parametrize("device", DEVICES)
+def test_prompts_go_on_where_a_step_is_full(make_engine, monkeypatch, device):
+    """Steps of at most 24 rows, prompts of up to 60: the same streams."""
     wanted = requests(12, LIVELY)
-    expected = by_id(make_engine().generate(wanted))
-    plain = FrameModel.prefill
-
-    def short(self, prompts, slots, state):
-        if len(prompts) > 1:
-            raise torch.OutOfMemoryError("no memory for so many")
-        plain(self, prompts, slots, state)
-
-    monkeypatch.setattr(FrameModel, "prefill", short)
-    assert expected == by_id(make_engine().generate(wanted))
-    assert "prompts go on" in caplog.text
-
-    def never(self, prompts, slots, state):
-        raise torch.OutOfMemoryError("no memory at all")
-
-    monkeypatch.setattr(FrameModel, "prefill", never)
-    with pytest.raises(EngineError, match="out of memory for a prompt"):
-        list(make_engine().generate(wanted))
+    expected = by_id(make_engine(device=device).generate(wanted))
+    monkeypatch.setattr(frame_model, "_PROMPT_SIZES", (8, 24))
+    assert expected == by_id(make_engine(device=device).generate(wanted))
 
 
 def test_the_batch_shrinks_until_it_fits(make_engine, monkeypatch):

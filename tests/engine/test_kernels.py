@@ -156,6 +156,8 @@ def test_attention(fused, device, heads, kv_heads, head_dim, size, cache_dtype):
     got = fused.decode_attention(query, positions, table, cache)
     check(expected, got, dtype if dtype == torch.bfloat16 else torch.float32)
     assert 0 == got[2].abs().sum()
+    order = torch.argsort(positions, descending=True).int()
+    assert torch.equal(got, fused.decode_attention(query, positions, table, cache, order))
 
 
 def sampling_state(num_slots: int, codebook_size: int, device: str) -> SamplingState:

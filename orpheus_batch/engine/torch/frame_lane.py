@@ -7,7 +7,6 @@ that they will fill in it, in one small upload behind the frame in flight.
 """
 
 import heapq
-import logging
 from collections.abc import Sequence as Many
 
 import numpy as np
@@ -19,14 +18,8 @@ from orpheus_batch.engine.torch.frame_model import FrameModel, frame_sizes, smal
 from orpheus_batch.engine.torch.frame_state import FrameState
 from orpheus_batch.engine.torch.lane import LaneStats
 from orpheus_batch.engine.torch.scheduler import Sequence
-from orpheus_batch.errors import EngineError
 from orpheus_batch.tokens import TokenLayout
 from orpheus_batch.units import TOKENS_PER_FRAME
-
-logger = logging.getLogger(__name__)
-
-_MAX_PREFILL_TOKENS = 16_384
-"""of prompts written in one go; halved when memory runs out"""
 
 
 class _Launched:
@@ -76,7 +69,6 @@ class FrameLane:
         self._started: dict[Sequence, int] = {}
         self._ended: set[Sequence] = set()
         self._in_flight: _Launched | None = None
-        self._max_prefill_tokens = _MAX_PREFILL_TOKENS
         self._num_blocks = num_blocks
         with torch.inference_mode():
             state.clear()
@@ -179,36 +171,8 @@ class FrameLane:
         prompts = [(slot, r.prompt_token_ids) for slot, r in zip(free, requests, strict=True)]
         prompts = [(slot, prompt) for slot, prompt in prompts if len(prompt) > 1]
         self._stats.num_prefill_tokens += sum(len(prompt) - 1 for _, prompt in prompts)
-        while prompts:
-            count, num_tokens = 0, 0
-            while count < len(prompts):
-                num_tokens += len(prompts[count][1]) - 1
-                if count and num_tokens > self._max_prefill_tokens:
-                    break
-                count += 1
-            if self._prefill(prompts[:count]):
-                prompts = prompts[count:]
-
-    def _prefill(self, group: Many[tuple[int, tuple[int, ...]]]) -> bool:
-        """Write prompts; where memory does not hold them, halve what is written at a time and return False.
-
-        Raises:
-            EngineError: Memory does not hold one prompt.
-        """
-        try:
-            self._model.prefill([prompt for _, prompt in group], [slot for slot, _ in group], self._state)
-            return True
-        except torch.OutOfMemoryError as error:
-            if len(group) == 1:
-                raise EngineError(
-                    f"out of memory for a prompt of {len(group[0][1])} tokens; lower engine.max_batch_size or "
-                    f"engine.kv_cache_gb ({str(error).splitlines()[0]})"
-                ) from error
-        if self._model.device.type == "cuda":
-            torch.cuda.empty_cache()
-        self._max_prefill_tokens = max(1, sum(len(prompt) - 1 for _, prompt in group) // 2)
-        logger.warning("out of memory: prompts go on %d tokens at a time", self._max_prefill_tokens)
-        return False
+        if prompts:
+            self._model.prefill([prompt for _, prompt in prompts], [slot for slot, _ in prompts], self._state)
 
     def _close_up(self) -> None:
         """Let the last slots move into the holes, if that makes the frame smaller."""

@@ -1,10 +1,13 @@
 """The model as a frame runs it: seven equal steps over all slots, with nothing that the host must decide.
 
 The same weights and order of operations as `orpheus_batch.engine.torch.model`; between the matrix products stand
-`orpheus_batch.engine.torch.kernels`. On a GPU a frame of each number of slots is captured once as a CUDA graph.
+`orpheus_batch.engine.torch.kernels`. On a GPU a frame of each number of slots is captured once as a CUDA graph, and
+so is a step over rows of prompts of each of a few numbers: while books are read nothing is compiled, loaded or
+allocated, each of which would make the host wait for the device.
 """
 
 from bisect import bisect_left
+from collections.abc import Sequence as Many
 
 import numpy as np
 import torch
@@ -23,6 +26,8 @@ from orpheus_batch.units import TOKENS_PER_FRAME
 _HEAD_MULTIPLE = 8
 """rows of a head are filled up to it: a product with an odd number of columns is several times slower"""
 _SIZES = (1, 2, 4, 8, 16, 32, 48, 64, 96, 128, 192, 256, 320, 384, 448, 512, 640, 768, 896, 1024)
+_PROMPT_SIZES = (64, 128, 256, 384, 512, 640, 768, 896, 1024, 1280, 1536, 2048)
+"""rows of prompts that are written in one go; as many as a product needs to be at its best"""
 
 
 def frame_sizes(num_slots: int) -> list[int]:
@@ -71,23 +76,33 @@ class FrameModel:
         angles = rotations(torch.arange(max_positions), config.rope.inverse_frequencies()).squeeze(1)
         self._cosines, self._sines = (part.contiguous().to(self.device) for part in (angles.real, angles.imag))
         self._heads = [self._head(place) for place in range(TOKENS_PER_FRAME)]
+        self._prompt_rows = torch.zeros(3, _PROMPT_SIZES[-1], dtype=torch.int32, device=self.device)
+        self._prompt_rows[1] = -1
         self._graphs: dict[int, torch.cuda.CUDAGraph] = {}
+        self._prompt_graphs: dict[int, torch.cuda.CUDAGraph] = {}
 
     @torch.inference_mode()
     def capture(self, state: FrameState, sizes: list[int]) -> None:
-        """Capture a graph of a frame for each number of slots; on a CPU there is nothing to capture."""
+        """Capture a graph of a frame for each number of slots; on a CPU there is nothing to capture.
+
+        Raises:
+            torch.OutOfMemoryError: What a step needs beside cache and weights does not fit.
+        """
         if self.device.type != "cuda":
             return
         state.clear()
         pool = None
-        for size in reversed(sizes):
-            self._frame(state, size)  # compiles what was never run, on idle slots
-            torch.cuda.synchronize(self.device)
-            graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph, pool=pool):
-                self._frame(state, size)
-            pool = graph.pool()
-            self._graphs[size] = graph
+        for run, run_sizes, graphs in (
+            (self._prompt_step, _PROMPT_SIZES, self._prompt_graphs),
+            (self._frame, sizes, self._graphs),
+        ):
+            for size in reversed(run_sizes):
+                run(state, size)  # compiles what was never run, on idle slots
+                torch.cuda.synchronize(self.device)
+                graphs[size] = torch.cuda.CUDAGraph()
+                with torch.cuda.graph(graphs[size], pool=pool):
+                    run(state, size)
+                pool = graphs[size].pool()
 
     def run_frame(self, state: FrameState, size: int) -> None:
         """Give slots 0..size-1 one frame; returns before the device has done it."""
@@ -100,30 +115,47 @@ class FrameModel:
     def prefill(self, prompts: list[tuple[int, ...]], slots: list[int], state: FrameState) -> None:
         """Write keys and values of whole prompts into the blocks of their slots, all but their last tokens.
 
-        A prompt's token looks at what comes before it as a generated one does: each is a row of one step, keys and
-        values of all rows being in the cache before any row reads them. (Few launches matter: the queue before the
-        device holds about a thousand, and a host that fills it waits for the frame in flight.)
+        A prompt's token looks at what comes before it as a generated one does: each is a row of a step, keys and
+        values of all rows being in the cache before any row reads them. So a prompt may go on in a next step.
 
         Args:
             prompts: Each of at least two ids.
             slots: Of each prompt; their block tables are filled.
             state: Holds the tables.
         """
-        lengths = np.array([len(prompt) - 1 for prompt in prompts])
-        positions = np.concatenate([np.arange(n) for n in lengths]).astype(np.int32)
-        tokens = np.concatenate([np.array(prompt[:-1], dtype=np.int64) for prompt in prompts])
-        used = -(-int(lengths.max()) // self.tokens_per_block)
-        owners = state.upload(np.repeat(np.array(slots, dtype=np.int64), lengths))
-        hidden = self._weights.embedding[state.upload(tokens)]
-        self._layers(hidden, state.upload(positions), state.table[:, :used][owners], is_prefill=True)
+        lengths = [len(prompt) - 1 for prompt in prompts]
+        rows = np.empty((3, sum(lengths)), dtype=np.int32)
+        rows[0] = np.concatenate([prompt[:-1] for prompt in prompts])
+        rows[1] = np.concatenate([np.arange(length) for length in lengths])
+        rows[2] = np.repeat(slots, lengths)
+        for start in range(0, rows.shape[1], _PROMPT_SIZES[-1]):
+            part = rows[:, start : start + _PROMPT_SIZES[-1]]
+            num_rows = part.shape[1]
+            if not self._prompt_graphs:
+                self._prompt_rows[:, :num_rows] = state.upload(part)
+                self._prompt_step(state, num_rows)
+                continue
+            size = smallest_fitting(_PROMPT_SIZES, num_rows)
+            filled = np.zeros((3, size), dtype=np.int32)
+            filled[1] = -1  # rows beyond the prompts idle
+            filled[:, :num_rows] = part
+            self._prompt_rows[:, :size] = state.upload(filled)
+            self._prompt_graphs[size].replay()
+
+    def _prompt_step(self, state: FrameState, size: int) -> None:
+        """Run one step over the first prompt rows, as it is captured."""
+        tokens, positions, slots = self._prompt_rows[:, :size]
+        hidden = F.embedding(tokens, self._weights.embedding)
+        self._layers(hidden, positions, state.table.index_select(0, slots), is_prefill=True)
 
     def _frame(self, state: FrameState, size: int) -> None:
         """Run seven steps, as they are captured."""
         layout, sampling = self._layout, state.sampling
         positions, table = sampling.position[:size], state.table[:size]
+        longest_first = torch.argsort(positions, descending=True).int()
         for place in range(TOKENS_PER_FRAME):
             hidden = F.embedding(sampling.token[:size], self._weights.embedding)
-            normed = self._layers(hidden, positions, table)
+            normed = self._layers(hidden, positions, table, longest_first)
             head = self._heads[place]
             self._operations.sample_step(
                 F.linear(normed.values, head),
@@ -136,9 +168,14 @@ class FrameModel:
             )
 
     def _layers(
-        self, hidden: torch.Tensor, positions: torch.Tensor, table: torch.Tensor, is_prefill: bool = False
+        self,
+        hidden: torch.Tensor,
+        positions: torch.Tensor,
+        table: torch.Tensor,
+        order: torch.Tensor | None = None,
+        is_prefill: bool = False,
     ) -> Rows:
-        """Take one token a row through all layers.
+        """Take one token a row through all layers; ``order`` is `decode_attention`'s.
 
         Returns:
             The normed hidden state [n, hidden]; of a prefill nothing that is of use.
@@ -151,7 +188,7 @@ class FrameModel:
             query = operations.rotate_and_store(qkv, positions, self._cosines, self._sines, table, cache)
             if is_prefill and index == self._config.num_layers - 1:
                 return normed  # nobody reads what the last layer would make of a prompt
-            attended = operations.decode_attention(query, positions, table, cache)
+            attended = operations.decode_attention(query, positions, table, cache, order)
             rows = operations.to_float8(attended) if self._float8 else Rows(attended)
             delta = _times(rows, layer.out)
             normed = operations.add_norm(hidden, delta, layer.post_attention_norm, eps, self._float8)
@@ -168,9 +205,9 @@ class FrameModel:
         return F.pad(weight, (0, 0, 0, missing)).contiguous()
 
 
-def smallest_fitting(sizes: list[int], num_slots: int) -> int:
-    """Return the smallest of ascending ``sizes`` that holds ``num_slots``."""
-    return sizes[bisect_left(sizes, num_slots)]
+def smallest_fitting(sizes: Many[int], count: int) -> int:
+    """Return the smallest of ascending ``sizes`` that is no smaller than ``count``."""
+    return sizes[bisect_left(sizes, count)]
 
 
 def _times(rows: Rows, linear: Linear | Float8Linear) -> Product:

@@ -1,8 +1,9 @@
 """Decode attention in Triton: reads each key and value once, where its block lies.
 
 A program is one slot and one head of keys and values, with all query heads that share it: three of them, filled
-up to the sixteen rows that the tensor cores take, cost nothing beside the memory. The softmax runs along
-(Milakov and Gimelshein, arXiv:1805.02867), in powers of two.
+up to the sixteen rows that the tensor cores take, cost nothing beside the memory. It is small, a warp with a few
+tokens at a time, so that many stand on a multiprocessor and one computes while others wait for memory. The softmax
+runs along (Milakov and Gimelshein, arXiv:1805.02867), in powers of two.
 """
 
 import triton
@@ -14,11 +15,13 @@ def decode_attention_kernel(
     query,
     positions,
     table,
+    order,
     keys,
     values,
     out,
     table_stride,
     scale,
+    HAS_ORDER: tl.constexpr,
     NUM_KV_HEADS: tl.constexpr,
     SHARED: tl.constexpr,
     ROWS: tl.constexpr,
@@ -35,19 +38,27 @@ def decode_attention_kernel(
     """
     kv_head = tl.program_id(0)
     slot = tl.program_id(1).to(tl.int64)
+    if HAS_ORDER:
+        slot = tl.load(order + slot).to(tl.int64)
     length = tl.load(positions + slot) + 1
     row, dim = tl.arange(0, ROWS), tl.arange(0, DIMS)
     real = (row < SHARED)[:, None] & (dim < HEAD_DIM)[None, :]
-    column = (kv_head * SHARED + row)[:, None] * HEAD_DIM + dim[None, :]
-    at = slot * (NUM_KV_HEADS * SHARED * HEAD_DIM) + column
+    at = slot * (NUM_KV_HEADS * SHARED * HEAD_DIM)
+    at += (kv_head * SHARED + row)[:, None] * HEAD_DIM + dim[None, :]
     q = tl.load(query + at, mask=real, other=0.0).to(COMPUTE)
     peak = tl.full([ROWS], -float("inf"), tl.float32)
     total = tl.zeros([ROWS], tl.float32)
     sums = tl.zeros([ROWS, DIMS], tl.float32)
+    blocks = table + slot * table_stride
+    column = tl.arange(0, TILE) // TOKENS_PER_BLOCK
+    following = tl.load(blocks + column, mask=column < table_stride, other=0)
     for start in range(0, length, TILE):
         token = start + tl.arange(0, TILE)
         inside = token < length
-        block = tl.load(table + slot * table_stride + token // TOKENS_PER_BLOCK, mask=inside, other=0)
+        # the next tile's blocks are asked for before they are needed, and the first's before the length is known
+        block = following
+        column = (token + TILE) // TOKENS_PER_BLOCK
+        following = tl.load(blocks + column, mask=column < table_stride, other=0)
         cell = (block.to(tl.int64) * NUM_KV_HEADS + kv_head) * TOKENS_PER_BLOCK + token % TOKENS_PER_BLOCK
         place = cell[:, None] * HEAD_DIM + dim[None, :]
         wanted = inside[:, None] & (dim < HEAD_DIM)[None, :]
