@@ -10,6 +10,7 @@ import argparse
 import heapq
 import json
 import random
+from collections.abc import Iterator
 
 from about import about
 from orpheus_throughput import SAMPLING
@@ -37,17 +38,29 @@ def requests(count: int) -> list[TokenRequest]:
     ]
 
 
-def settled_at(book: list[TokenRequest], look_ahead: int, args) -> tuple[float, dict[int, float]]:
-    """Return when the engine has ended, and when each chapter's last segment did, in seconds."""
+def settled_at(book: list[TokenRequest], max_in_flight: int, args) -> tuple[float, dict[int, float]]:
+    """Return when the engine has ended, and when each chapter's last segment did, in seconds.
+
+    The engine is handed at most ``max_in_flight`` requests that it has not answered, as `EngineThread` does.
+    """
     scheduler = Scheduler(
         lane_sizes=(args.batch_size,),
         num_blocks=args.batch_size * 64,
         tokens_per_block=32,
         max_positions=8192,
-        look_ahead=look_ahead,
+        look_ahead=4 * args.batch_size,
     )
     frame_s = TOKENS_PER_FRAME * args.batch_size / (args.speedup * TOKENS_PER_SECOND)
-    source, now, running, settled = iter(book), 0.0, [], {}
+    now, running, settled = 0.0, [], {}
+    num_done = 0
+
+    def handed_over() -> Iterator[TokenRequest | None]:
+        for num_pulled, request in enumerate(book):
+            while num_pulled - num_done >= max_in_flight:
+                yield None
+            yield request
+
+    source = handed_over()
     while True:
         list(scheduler.pull(source))
         running += scheduler.admit([running])[0]
@@ -59,6 +72,7 @@ def settled_at(book: list[TokenRequest], look_ahead: int, args) -> tuple[float, 
             sequence.num_frames += 1
             if sequence.num_frames == sequence.max_frames:
                 settled[int(sequence.request.segment_id) * args.chapters // len(book)] = now
+                num_done += 1
         running = [sequence for sequence in running if sequence.num_frames < sequence.max_frames]
 
 
@@ -76,7 +90,7 @@ def main() -> None:
     for index, request in enumerate(book):
         lengths_s[index * args.chapters // len(book)] += request.forced_num_tokens / TOKENS_PER_SECOND
     rows = []
-    for batches in (4, 2, 1, 0.5, 0.25):
+    for batches in (5, 3, 2, 1.5, 1.25, 1):
         engine_s, settled = settled_at(book, round(batches * args.batch_size), args)
         free_at, finished_s = [0.0] * args.encoders, 0.0
         for chapter, at in sorted(settled.items(), key=lambda item: item[1]):
@@ -85,7 +99,7 @@ def main() -> None:
             finished_s = max(finished_s, done)
         rows.append(
             {
-                "batches_waiting": batches,
+                "batches_in_flight": batches,
                 "engine_s": round(engine_s, 1),
                 "chapters_settled_at_90_percent": sum(at < 0.9 * engine_s for at in settled.values()),
                 "finished_s": round(finished_s, 1),

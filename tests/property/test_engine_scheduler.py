@@ -73,17 +73,20 @@ def test_every_request_is_answered_once_and_within_the_budget(
     assert sorted(r.segment_id for r in asked if r) == sorted(answered)
 
 
-def test_longest_first_but_nobody_is_overtaken_for_ever():
-    """One slot, a stream of long requests without end, one short one among the first."""
-    look_ahead = 4
-    scheduler = Scheduler([1], 100, 16, MAX_POSITIONS, look_ahead)
-    source = iter([request(0, 5, 1, 7)] + [request(i, 5, 20, 140) for i in range(1, 100)])
+def test_longest_first_but_half_a_batch_overtakes_at_most():
+    """Eight slots, a stream of long requests without end, a short one among the first of sixteen waiting."""
+    scheduler = Scheduler([8], 1000, 16, MAX_POSITIONS, 16)
+    source = iter(
+        [request(i, 5, 20, 140) for i in range(3)]
+        + [request(3, 5, 1, 7)]
+        + [request(i, 5, 20, 140) for i in range(4, 100)]
+    )
     order = []
-    for _ in range(20):
+    for _ in range(4):
         assert list(scheduler.pull(source)) == []
         order += [sequence.request.segment_id for sequence in scheduler.admit([[]])[0]]
-    assert order[:3] == ["1", "2", "3"]
-    assert 2 * look_ahead == order.index("0")
+    assert order[:4] == ["0", "1", "2", "4"]
+    assert 3 + 8 // 2 == order.index("3")
 
 
 def test_short_ones_fill_what_long_ones_will_need_later():

@@ -8,7 +8,8 @@ what each may need at its end costs twice the memory: a running sequence is half
 
 Longest first, because what starts last decides when the batch runs empty; where the longest do not fit beside what
 runs, the longest that does, which has ended before they all are at their largest. Within a bounded look-ahead, so that
-memory is flat and early segments finish early; and no request is overtaken for ever.
+memory is flat; and when half a batch of later requests has overtaken one it goes first, or a chapter would wait to the
+book's end for its shortest sentence.
 """
 
 from bisect import insort
@@ -68,7 +69,7 @@ class _Waiting:
     """expected; decides the order"""
     arrival: int
     overdue_at: int
-    """number of admissions after which it goes first"""
+    """number of admissions after which it goes first, if there is room for it"""
     is_admitted: bool = False
 
     @property
@@ -137,6 +138,7 @@ class Scheduler:
         self._tokens_per_block = tokens_per_block
         self._max_positions = max_positions
         self._look_ahead = look_ahead
+        self._max_latecomers = sum(lane_sizes) // 2
         self._waiting: list[_Waiting] = []  # by `_Waiting.order`
         self._arrived: deque[_Waiting] = deque()
         self._num_arrived = 0
@@ -219,7 +221,7 @@ class Scheduler:
             sequence=Sequence(request, min(max_frames, room_model, room_cache)),
             num_frames=expected_frames,
             arrival=self._num_arrived,
-            overdue_at=self._num_admitted + 2 * self._look_ahead,
+            overdue_at=self._num_admitted + len(self._waiting) + self._max_latecomers,
         )
         self._num_arrived += 1
         self._arrived.append(waiting)
@@ -229,14 +231,19 @@ class Scheduler:
     def _next(self) -> tuple[int, int] | None:
         """Return which of the waiting joins which lane, or None if there is no room.
 
-        The oldest if it has waited too long, else the longest that fits.
+        The oldest if half a batch has overtaken it, else the longest that fits. Where there is no room for that
+        oldest one, others go on before it for a while; then it is waited for.
         """
         while self._arrived[0].is_admitted:
             self._arrived.popleft()
-        if self._arrived[0].overdue_at <= self._num_admitted:
+        overdue_by = self._num_admitted - self._arrived[0].overdue_at
+        if overdue_by >= 0:
             oldest = self._waiting.index(self._arrived[0])
             lane = self._lane_for(oldest)
-            return None if lane is None else (oldest, lane)
+            if lane is not None:
+                return oldest, lane
+            if overdue_by >= 2 * self._look_ahead:
+                return None
         if all(len(lane.running) == lane.num_slots for lane in self._lanes):
             return None
         low, high = 0, len(self._waiting) - 1
