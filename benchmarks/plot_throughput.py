@@ -2,9 +2,9 @@
 
     python benchmarks/plot_throughput.py LOG_DIR/*.log -o docs/throughput.png
 
-Reads the JSON lines of `orpheus_throughput.py` and `peer_vllm.py` in any files; other lines are passed over, and of two
-measurements of one setting the later counts. Everything in one picture must come from one kind of hardware. The last
-line is JSON.
+Reads the JSON lines of `orpheus_throughput.py` and `peer_vllm.py` in any files; other lines are passed over. Of two
+measurements of one setting the later counts, of the peer's the best, in however many processes. Everything in one
+picture must come from one kind of hardware. The last line is JSON.
 """
 
 import argparse
@@ -61,7 +61,9 @@ def points(lines: Iterable[dict]) -> tuple[list[Point], list[Point], set[str], s
         elif line.get("benchmark") == "peer_vllm":
             version = line["vllm"]
             precision = "float8" if line["float8"] else "bf16"
-            peers[precision, line["batch_size"]] = Point(precision, line["batch_size"], line["tokens_per_s"])
+            point = Point(precision, line["batch_size"], line["tokens_per_s"])
+            best = peers.get((precision, point.batch_size), point)
+            peers[precision, point.batch_size] = max(point, best, key=lambda p: p.tokens_per_s)
     return list(ours.values()), list(peers.values()), hardware, version
 
 
