@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 DecodeBatch = Callable[[Sequence[torch.Tensor], torch.Tensor, torch.Tensor], torch.Tensor]
 """of the three levels' codes [B, longest stream], stops in codes of the finest level int64 [B] and seeds int64 [B]:
-samples float32 [B, samples of the longest]"""
+samples float32 [B, samples of the longest], zero past a stream's end"""
 
 _IN_FLIGHT = 2
 """batches that the device has been given and the host has not seen"""
@@ -40,7 +40,7 @@ class _Flight:
     samples: torch.Tensor
     """float32 [B, samples], of the host; valid once ``copied``"""
     is_finite: torch.Tensor
-    """bool [], likewise"""
+    """bool [B], likewise"""
     copied: torch.cuda.Event | None
 
 
@@ -51,7 +51,7 @@ class BatchedDecoder:
         decode: Decodes one padded batch.
         device: Where.
         max_frames: Padded frames of a batch; a longer stream makes a batch of its own.
-        exact: Decodes a batch whose samples ``decode`` left not finite; None: there is none.
+        exact: Decodes streams whose samples ``decode`` left not finite; None: there is none.
         max_exact_frames: Padded frames of such a batch.
     """
 
@@ -137,12 +137,12 @@ class BatchedDecoder:
                 self._moved(torch.tensor(stops)),
                 self._moved(torch.tensor([seeds[index] for index in batch])),
             )
-            is_finite = decoded.isfinite().all()
+            is_finite = decoded.isfinite().all(dim=1)
             if self._stream is None:
                 return _Flight(batch, decoded, is_finite, None)
             samples = torch.empty(decoded.shape, dtype=torch.float32, pin_memory=True)
             samples.copy_(decoded, non_blocking=True)
-            flag = torch.empty((), dtype=torch.bool, pin_memory=True)
+            flag = torch.empty(len(batch), dtype=torch.bool, pin_memory=True)
             flag.copy_(is_finite, non_blocking=True)
             copied = torch.cuda.Event()
             copied.record()
@@ -154,22 +154,24 @@ class BatchedDecoder:
         """Wait for a batch and hand out its samples."""
         if flight.copied is not None:
             flight.copied.synchronize()
-        if self._exact is not None and not flight.is_finite:
-            if not self._has_warned:
-                logger.warning(
-                    "half precision is too narrow for this codec: %d streams are decoded again in float32, and so "
-                    "will be others like them; codec_precision float32 does so at once",
-                    len(flight.streams),
-                )
-                self._has_warned = True
-            again = self._exact.decode(
-                [streams[index] for index in flight.streams], [seeds[index] for index in flight.streams]
-            )
-            for index, row in zip(flight.streams, again, strict=True):
-                samples[index] = row
-            return
+        is_finite = flight.is_finite.tolist()
         for index, row in zip(flight.streams, flight.samples.numpy(), strict=True):
             samples[index] = row[: streams[index].num_frames * SAMPLES_PER_FRAME].copy()
+        if self._exact is None or all(is_finite):
+            return
+        # only these: what a stream sounds like must not depend on its neighbours
+        too_wide = [index for index, fine in zip(flight.streams, is_finite, strict=True) if not fine]
+        if not self._has_warned:
+            logger.warning(
+                "half precision is too narrow for this codec: %d of %d streams decoded together are decoded again in "
+                "float32, and so will be others like them; codec_precision float32 does so at once",
+                len(too_wide),
+                len(flight.streams),
+            )
+            self._has_warned = True
+        again = self._exact.decode([streams[index] for index in too_wide], [seeds[index] for index in too_wide])
+        for index, row in zip(too_wide, again, strict=True):
+            samples[index] = row
 
     def _moved(self, tensor: torch.Tensor) -> torch.Tensor:
         """Copy to the device without waiting for it."""

@@ -84,6 +84,36 @@ def test_what_float16_cannot_hold_is_decoded_in_float32(codec_dir, device, monke
     assert ["half precision is too narrow"] == [r.getMessage()[:28] for r in caplog.records]
 
 
+@pytest.mark.parametrize("device", DEVICES)
+def test_only_what_float16_cannot_hold_is_decoded_again(codec_dir, device, monkeypatch, caplog):
+    """Its neighbours in the batch keep their samples: what a stream sounds like does not depend on its company."""
+    codec = SnacCodec(codec_dir, device=device, precision="float16")
+    in_half = codec.decode(STREAMS, SEEDS)
+    in_full = SnacCodec(codec_dir, device=device, precision="float32").decode_batched(STREAMS, SEEDS)
+    half, exact, seen = codec._batches._decode, codec._batches._exact._decode, []
+
+    def too_narrow_for_two(levels, stops, seeds):
+        samples = half(levels, stops, seeds)
+        samples[seeds == SEEDS[1], 0] = torch.nan
+        samples[seeds == SEEDS[4], 2047] = torch.inf
+        return samples
+
+    def watched(levels, stops, seeds):
+        seen.extend(seeds.tolist())
+        return exact(levels, stops, seeds)
+
+    monkeypatch.setattr(codec._batches, "_decode", too_narrow_for_two)
+    monkeypatch.setattr(codec._batches._exact, "_decode", watched)
+    with caplog.at_level(logging.WARNING):
+        got = codec.decode(STREAMS, SEEDS)
+    assert sorted([SEEDS[1], SEEDS[4]]) == sorted(seen)
+    for index in (0, 2, 3):
+        np.testing.assert_array_equal(in_half[index].samples, got[index].samples)
+    for index in (1, 4):
+        np.testing.assert_allclose(got[index].samples, in_full[index], rtol=0, atol=snac.BATCH_TOLERANCE)
+    assert ": 2 of 4 streams decoded together are decoded again" in caplog.text
+
+
 class Broken:
     """Triton's operations on a machine without a C compiler."""
 
