@@ -72,12 +72,12 @@ def take_weights(snac: nn.Module, weights: dict[str, torch.Tensor]) -> None:
             continue
         length, direction = (weights.pop(key).float() for key in stored)
         old = direction * (length / direction.flatten(1).norm(dim=1)[:, None, None])
-        new = module.weight.clone()
+        new = corner(module.weight.clone(), old)
         rows, columns = (0, 1) if isinstance(module, nn.Conv1d) else (1, 0)
+        num_old = old.shape[columns]
         into_old = new.narrow(rows, 0, old.shape[rows])
-        kept = min(old.shape[columns], into_old.shape[columns])
-        into_old.narrow(columns, kept, into_old.shape[columns] - kept).zero_()
-        set_weight(module, corner(new, old))
+        into_old.narrow(columns, num_old, new.shape[columns] - num_old).zero_()
+        set_weight(module, new)
     for name, old in weights.items():
         own[name].copy_(corner(own[name].clone(), old.float()))
 
