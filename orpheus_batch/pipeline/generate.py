@@ -149,10 +149,12 @@ class Queue:
         self._fresh = self._pages()
         self._retakes: deque[tuple[SegmentRun, PendingSegment]] = deque()
         self._in_flight: dict[Key, list[tuple[SegmentRun, PendingSegment]]] = {}
+        """with who waits for it: nobody, where only books wanted it that were dropped"""
         self._finished: dict[SegmentRun, list[Finished]] = {}
         self._num_finished = 0
         self._settled_at = time.monotonic()
         self._dropped: set[SegmentRun] = set()
+        self._is_exhausted = False
 
     def run(self) -> None:
         """Generate everything.
@@ -170,6 +172,8 @@ class Queue:
             requests = self._requests()
             while True:
                 is_dry = self._hand_over(requests, engine)
+                if self._is_exhausted and self._in_flight:
+                    break  # leaving ends the engine's generator, with streams that nobody wants
                 stream = engine.take(_ASK_AGAIN_S)
                 if stream is not None:
                     self._arrived(stream)
@@ -177,10 +181,9 @@ class Queue:
                     break
                 if self._is_time_to_settle(nothing_new=is_dry and stream is None):
                     self._settle()
-        if self._in_flight:
-            raise EngineError(
-                f"the engine '{self._models.engine().name}' ended without {len(self._in_flight)} streams"
-            )
+        num_missing = sum(map(bool, self._in_flight.values()))
+        if num_missing:
+            raise EngineError(f"the engine '{self._models.engine().name}' ended without {num_missing} streams")
         self._settle()
 
     def _max_in_flight(self) -> int | None:
@@ -190,45 +193,49 @@ class Queue:
 
     def _hand_over(self, requests: Iterator[TokenRequest | None], engine: EngineThread) -> bool:
         """Give the engine what it has room for, and return whether there was less."""
-        while engine.has_room:
+        while engine.has_room or not self._is_awaited:  # what nobody wants must not hide that all is done
             request = next(requests, _END)
-            if request is _END:
+            if request is _END and not self._in_flight:
                 engine.end()
             if request is _END or request is None:
                 return True
             engine.push(request)
         return False
 
+    @property
+    def _is_awaited(self) -> bool:
+        """Whether a book waits for a stream that is in flight."""
+        return any(self._in_flight.values())
+
     def _is_time_to_settle(self, *, nothing_new: bool) -> bool:
         """Return whether finished streams should wait for others no longer."""
         waited_s = time.monotonic() - self._settled_at
         if self._num_finished >= SETTLE_STREAMS or waited_s >= SETTLE_AFTER_S:
             return True
-        return nothing_new and (waited_s >= SETTLE_LAST_AFTER_S or not self._in_flight)
+        return nothing_new and (waited_s >= SETTLE_LAST_AFTER_S or not self._is_awaited)
 
     def _requests(self) -> Iterator[TokenRequest | None]:
         """Yield requests, None while more may come.
 
-        The end comes only when nothing is waiting, in flight or unjudged, for any of these may become a retake.
+        The end comes only when nothing is waiting, awaited from the engine or unjudged: all that may become a retake.
         """
         while True:
             found = self._next()
             if found is not None:
                 _, item = found
-                waiting = self._in_flight.setdefault((item.segment.segment_id, item.attempt), [])
-                waiting.append(found)
-                if len(waiting) == 1:
+                key = (item.segment.segment_id, item.attempt)
+                is_asked_for = key in self._in_flight
+                self._in_flight.setdefault(key, []).append(found)
+                if not is_asked_for:
                     yield self._models.prompts.request(item.segment, item.attempt)
-            elif self._finished or self._in_flight:
+            elif self._finished or self._is_awaited:
                 yield None
             else:
+                self._is_exhausted = True
                 return
 
     def _next(self) -> tuple[SegmentRun, PendingSegment] | None:
-        while True:
-            found = self._retakes.popleft() if self._retakes else next(self._fresh, None)
-            if found is None or found[0] not in self._dropped:
-                return found
+        return self._retakes.popleft() if self._retakes else next(self._fresh, None)
 
     def _pages(self) -> Iterator[tuple[SegmentRun, PendingSegment] | None]:
         """Yield every pending segment of every book, opening the next book after the last one's.
@@ -257,17 +264,14 @@ class Queue:
 
     def _arrived(self, stream: TokenStream) -> None:
         for run, item in self._in_flight.pop((stream.segment_id, stream.attempt)):
-            if run not in self._dropped:
-                run.arrived(item, stream)
-                self._finished.setdefault(run, []).append((item, stream))
-                self._num_finished += 1
+            run.arrived(item, stream)
+            self._finished.setdefault(run, []).append((item, stream))
+            self._num_finished += 1
 
     def _settle(self) -> None:
         finished, self._finished, self._num_finished = self._finished, {}, 0
         self._settled_at = time.monotonic()
         for run, streams in finished.items():
-            if run in self._dropped:  # and closed
-                continue
             try:
                 self._retakes += ((run, item) for item in run.settle(streams))
                 self._on_settled(run)
@@ -275,5 +279,10 @@ class Queue:
                 self._drop(run, error)
 
     def _drop(self, run: SegmentRun, error: Exception) -> None:
+        """Forget what a book waits for; it will be closed. What the engine has of it stays in flight, for nobody."""
         self._dropped.add(run)
+        self._num_finished -= len(self._finished.pop(run, ()))
+        self._retakes = deque(found for found in self._retakes if found[0] is not run)
+        for key, waiting in self._in_flight.items():
+            self._in_flight[key] = [found for found in waiting if found[0] is not run]
         self._on_error(run, error)
