@@ -12,7 +12,11 @@ from orpheus_batch.data import FinishReason, TokenRequest, TokenStream
 
 
 class Engine(Protocol):
-    """A language model that generates many token streams at once."""
+    """A language model that generates many token streams at once.
+
+    One that may go on for long without asking for a request or yielding a stream, while it starts again, say, has an
+    ``interrupt()`` too: called from another thread, it has the generator end soon, with streams missing.
+    """
 
     name: str
     """"torch", "trtllm", …; recorded beside each stream"""

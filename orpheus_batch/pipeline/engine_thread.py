@@ -26,7 +26,10 @@ class _Stopped(Exception):
 
 
 class EngineThread:
-    """Runs one `Engine.generate`. A context manager: leaving it ends the generator, at the next frame."""
+    """Runs one `Engine.generate`. A context manager: leaving it ends the generator, at the next frame.
+
+    An engine that may be busy for longer between two pulls is told, if it has an ``interrupt``.
+    """
 
     def __init__(self, engine: Engine, max_in_flight: int | None = None):
         """Start it; it waits for the first request.
@@ -86,6 +89,9 @@ class EngineThread:
     ) -> None:
         self._stopping.set()
         self._incoming.put(_END)
+        interrupt = getattr(self._engine, "interrupt", None)
+        if interrupt is not None:
+            interrupt()
         while self._thread.is_alive():
             while not self._outgoing.empty():  # it may wait for room
                 self._outgoing.get_nowait()

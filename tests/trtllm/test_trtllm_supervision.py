@@ -1,6 +1,7 @@
 """The engine over a process that dies, hangs, refuses and rambles: played by a fake, so that it takes no time."""
 
 import itertools
+import threading
 import time
 
 import numpy as np
@@ -14,6 +15,7 @@ from orpheus_batch.engine.trtllm.engine import MAX_DEATHS_IN_A_ROW, TrtllmEngine
 from orpheus_batch.engine.trtllm.llm_calls import LlmSettings
 from orpheus_batch.errors import EngineError
 from orpheus_batch.pack_writer import character_layout
+from orpheus_batch.pipeline.engine_thread import EngineThread
 from orpheus_batch.quality.stream_checks import check_stream
 from orpheus_batch.testing import TINY_ALPHABET, FakeEngine
 
@@ -337,6 +339,60 @@ def test_a_restart_is_tried_more_than_once(monkeypatch, num_failing):
     else:
         with pytest.raises(EngineError, match=r"(?s)in 4 tries; what is recorded is safe.*CUDA out of memory"):
             list(engine.generate(requests(20)))
+
+
+class BusyWorker(FakeWorker):
+    """A second process, which loads for ever or does not start; ``is_busy`` is set once that has begun."""
+
+    def __init__(self, is_busy, answers):
+        super().__init__(lambda message: "ok")
+        self._is_busy = is_busy
+        self._answers = answers
+
+    def receive(self, timeout_s):
+        if not self._answers:
+            self._is_busy.set()
+        return super().receive(timeout_s)
+
+    def kill(self):
+        super().kill()
+        self._is_busy.set()
+
+
+@pytest.mark.parametrize("busy_with", ["a hang", "loading", "a pause"])
+def test_whoever_stops_the_run_waits_for_no_restart(monkeypatch, busy_with):
+    """Nor for what comes before it: no further process is started, and the engine may be used again.
+
+    Loading may take half an hour, with pauses between four tries; here each is five seconds.
+    """
+    monkeypatch.setattr("orpheus_batch.engine.trtllm.engine.RESTART_PAUSES_S", (5.0, 5.0, 5.0))
+    is_busy, count, spawned = threading.Event(), itertools.count(1), []
+
+    def behave(message):
+        if busy_with != "a hang":
+            return "die"
+        if next(count) == 2 * SETTINGS.max_batch_size:  # the engine can't take another
+            is_busy.set()
+        return "hang"
+
+    engine = make(behave, request_timeout_s=5.0, start_timeout_s=5.0)
+    answers = [{"event": "fatal", "error": "no memory"}] if busy_with == "a pause" else []
+
+    def spawn(environment):
+        spawned.append(BusyWorker(is_busy, list(answers)))
+        return spawned[-1]
+
+    engine._spawn = spawn
+    with EngineThread(engine) as thread:
+        for request in requests(20):
+            thread.push(request)
+        assert is_busy.wait(30.0)
+    assert [True] * (busy_with != "a hang") == [worker.ended for worker in spawned]
+    assert 0 == engine.num_restarts
+
+    engine._spawn = lambda environment: FakeWorker(lambda message: "ok")
+    engine.workers[0]._behave = lambda message: "ok"
+    assert 20 == len(list(engine.generate(requests(20))))
 
 
 def test_a_hung_request_is_noticed_while_others_flow():

@@ -12,6 +12,7 @@ The same seed need not give the same stream twice, since what runs beside it cha
 
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -37,6 +38,10 @@ _POLL_S = 0.2
 _IDLE_SLEEP_S = 0.005
 _STOP_TIMEOUT_S = 10.0
 _END = object()
+
+
+class _Interrupted(Exception):
+    """Whoever runs the generator wants no more of it."""
 
 
 class Worker(Protocol):
@@ -93,6 +98,7 @@ class TrtllmEngine:
         self._lethal: dict[str, str] = {}
         """segments that the engine did not survive, with the error: their retakes are not tried"""
         self._away_s = self._answered_at = 0.0
+        self._interrupted = threading.Event()
         self.num_restarts = 0
         self.facts: dict[str, Any] = {}
         """what the process said when it was ready: version, backend, sampler, arguments"""
@@ -126,6 +132,8 @@ class TrtllmEngine:
     def generate(self, requests: Iterable[TokenRequest | None]) -> Iterator[TokenStream]:
         """Generate one stream for each request; see `orpheus_batch.engine.base.Engine`.
 
+        After `interrupt` it ends without the streams that are missing.
+
         Raises:
             EngineError: The engine is closed or generating already, or it died time and again without one stream.
         """
@@ -134,16 +142,23 @@ class TrtllmEngine:
         if self._generating:
             raise EngineError("this engine is generating already; end that generator first")
         self._generating = True
+        self._interrupted.clear()
         try:
             for stream in self._streams(iter(requests)):
                 with self._away():
                     yield stream
+        except _Interrupted:
+            logger.debug("interrupted; the streams that are missing are left")
         finally:
             self._generating = False
             if not self._window.is_idle:
                 self._window.clear()
                 if self._worker is not None:
                     self._worker.send({"op": "cancel"})
+
+    def interrupt(self) -> None:
+        """Have the generator end soon, from any thread: it would else wait for a hang or a restart to be over."""
+        self._interrupted.set()
 
     def close(self) -> None:
         """End the process."""
@@ -154,6 +169,7 @@ class TrtllmEngine:
     def _streams(self, requests: Iterator[TokenRequest | None]) -> Iterator[TokenStream]:
         exhausted = False
         while not (exhausted and self._window.is_idle):
+            self._check_not_interrupted()
             if self._window.wants_probe and self._known_good is not None:
                 self._post(self._window.probe(self._known_good, TOKENS_PER_FRAME, self._now()))
             while self._window.num_again and self._window.num_free:
@@ -314,7 +330,8 @@ class TrtllmEngine:
             except EngineError as error:
                 first_line = str(error).partition("\n")[0]
                 logger.warning("it did not start (%s); another try in %.0f s", first_line, pause_s)
-                time.sleep(pause_s)
+                self._interrupted.wait(pause_s)
+                self._check_not_interrupted()
         try:
             return self._start()
         except EngineError as error:
@@ -330,6 +347,7 @@ class TrtllmEngine:
         deadline = time.monotonic() + self._start_timeout_s
         try:
             while not worker.ended and time.monotonic() < deadline:
+                self._check_not_interrupted()
                 for message in worker.receive(_POLL_S):
                     if message["event"] == "fatal":
                         raise EngineError(f"{message['error']}\n(the library's own words are in {worker.log})")
@@ -342,9 +360,15 @@ class TrtllmEngine:
                 f"TensorRT-LLM's process {what} while it loaded {self._settings.model}; its last words, from "
                 f"{worker.log}:\n{worker.log_tail()}"
             )
-        except BaseException:
+        except BaseException as error:
             worker.kill()
+            if not isinstance(error, EngineError):  # which names its log
+                worker.forget()
             raise
+
+    def _check_not_interrupted(self) -> None:
+        if self._interrupted.is_set():
+            raise _Interrupted
 
     def _now(self) -> float:
         """Return the time, in seconds, in which this engine was listened to.
