@@ -29,9 +29,9 @@ SETTLE_LAST_AFTER_S = 1.0
 BATCHES_IN_FLIGHT = 2
 """that an engine may have pulled: what runs, and as much to choose the longest from
 
-An engine that looks farther ahead ends a little sooner (by a tenth, with four batches of 1,024 waiting), but then all
-chapters of a book end together, and their encoding, which could run beside the engine, comes after it: simulated at
-1,000 times real time with 14 encoders, a ten-hour book is finished in 58 s instead of 46.
+An engine that looks farther ahead ends a little sooner, and chapters a little later: simulated at 1,000 times real time
+with 14 encoders (`benchmarks/look_ahead.py`), a ten-hour book is finished after 45 s whether it has two, three or five
+batches to choose from, and after 48 with one.
 """
 _BATCH_SIZE = 1024
 """where none is configured: the embedded engine's largest"""
