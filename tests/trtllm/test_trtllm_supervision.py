@@ -1,131 +1,20 @@
 """The engine over a process that dies, hangs, refuses and rambles: played by a fake, so that it takes no time."""
 
 import itertools
-import threading
 import time
 
 import numpy as np
 import pytest
+from fake_worker import LAYOUT, SAMPLING, SETTINGS, FakeWorker, by_id, make, requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orpheus_batch.config import QualityConfig
-from orpheus_batch.data import Sampling, TokenRequest
-from orpheus_batch.engine.trtllm.engine import MAX_DEATHS_IN_A_ROW, TrtllmEngine
-from orpheus_batch.engine.trtllm.llm_calls import LlmSettings
+from orpheus_batch.data import TokenRequest
+from orpheus_batch.engine.trtllm.engine import MAX_DEATHS_IN_A_ROW
 from orpheus_batch.errors import EngineError
-from orpheus_batch.pack_writer import character_layout
-from orpheus_batch.pipeline.engine_thread import EngineThread
 from orpheus_batch.quality.stream_checks import check_stream
-from orpheus_batch.testing import TINY_ALPHABET, FakeEngine
-
-LAYOUT = character_layout(TINY_ALPHABET, 64)
-SAMPLING = Sampling(temperature=0.6, top_p=0.9, repetition_penalty=1.1)
-READY = {"event": "ready", "version": "0", "backend": "pytorch", "sampler": "fake", "applies_penalty": True}
-SETTINGS = LlmSettings(
-    model="m",
-    backend="pytorch",
-    dtype="auto",
-    stop_id=LAYOUT.stop_id,
-    repetition_penalty=1.1,
-    max_batch_size=4,
-    max_seq_len=512,
-    max_num_tokens=8192,
-    tensor_parallel_size=1,
-    enable_chunked_prefill=True,
-    load_format="auto",
-    sampler_type="auto",
-    kv_cache_config={},
-    scheduler_config={},
-    cuda_graph_config=None,
-    extra_llm_args={},
-)
-
-
-class FakeWorker:
-    """A process that answers at once, as ``behave`` says: "ok", "die", "hang", "fail", "refuse", "fatal", a message."""
-
-    num_started = 0
-    log = "nowhere"
-
-    def __init__(self, behave, honours_seed=True):
-        type(self).num_started += 1
-        self._behave = behave
-        self._answers = [READY | {"honours_seed": honours_seed}]
-        self.ended = False
-        self.num_unanswered = self.most_unanswered = 0
-
-    def send(self, message):
-        if message["op"] != "generate" or self.ended:
-            return
-        self.num_unanswered += 1
-        self.most_unanswered = max(self.num_unanswered, self.most_unanswered)
-        what = self._behave(message)
-        if what == "die":
-            self._answers.append(what)
-        elif what == "fail":
-            self._answers.append({"event": "failed", "id": message["id"], "error": "RequestError: no"})
-        elif what == "refuse":
-            self._answers.append(
-                {"event": "failed", "id": message["id"], "error": "TypeError: no", "refused": True}
-            )
-        elif what == "fatal":
-            self._answers.append({"event": "fatal", "error": "MemoryError: host"})
-        elif isinstance(what, dict):
-            self._answers.append({"event": "result", "id": message["id"], **what})
-        elif what == "ok":
-            frames = [LAYOUT.position_start(p) + message["id"] % 64 for p in range(7)] * 5
-            self._answers.append(
-                {"event": "result", "id": message["id"], "token_ids": frames, "finish_reason": "stop"}
-            )
-
-    def receive(self, timeout_s):
-        if not self._answers:
-            time.sleep(0.002)
-            return []
-        if self._answers[0] == "die":
-            self.ended = True
-            self._answers.clear()
-            return []
-        self.num_unanswered -= 1
-        return [self._answers.pop(0)]
-
-    def log_tail(self):
-        return "last words"
-
-    def exit_description(self):
-        return "signal SIGKILL"
-
-    def stop(self, timeout_s):
-        self.ended = True
-
-    def kill(self):
-        self.ended = True
-
-    def forget(self):
-        self.log = "removed"
-
-
-def make(behave, honours_seed=True, **options):
-    FakeWorker.num_started = 0
-    workers = []
-
-    def spawn(environment):
-        workers.append(FakeWorker(behave, honours_seed))
-        return workers[-1]
-
-    engine = TrtllmEngine(SETTINGS, spawn=spawn, **options)
-    engine.workers = workers
-    return engine
-
-
-def requests(num, **more):
-    for i in range(num):
-        yield TokenRequest(f"s{i}", (5, 6, 7 + i), 70, 35, SAMPLING, seed=i, attempt=2, **more)
-
-
-def by_id(streams):
-    return {stream.segment_id: stream for stream in streams}
+from orpheus_batch.testing import FakeEngine
 
 
 def test_every_request_gets_its_own_stream():
@@ -339,60 +228,6 @@ def test_a_restart_is_tried_more_than_once(monkeypatch, num_failing):
     else:
         with pytest.raises(EngineError, match=r"(?s)in 4 tries; what is recorded is safe.*CUDA out of memory"):
             list(engine.generate(requests(20)))
-
-
-class BusyWorker(FakeWorker):
-    """A second process, which loads for ever or does not start; ``is_busy`` is set once that has begun."""
-
-    def __init__(self, is_busy, answers):
-        super().__init__(lambda message: "ok")
-        self._is_busy = is_busy
-        self._answers = answers
-
-    def receive(self, timeout_s):
-        if not self._answers:
-            self._is_busy.set()
-        return super().receive(timeout_s)
-
-    def kill(self):
-        super().kill()
-        self._is_busy.set()
-
-
-@pytest.mark.parametrize("busy_with", ["a hang", "loading", "a pause"])
-def test_whoever_stops_the_run_waits_for_no_restart(monkeypatch, busy_with):
-    """Nor for what comes before it: no further process is started, and the engine may be used again.
-
-    Loading may take half an hour, with pauses between four tries; here each is five seconds.
-    """
-    monkeypatch.setattr("orpheus_batch.engine.trtllm.engine.RESTART_PAUSES_S", (5.0, 5.0, 5.0))
-    is_busy, count, spawned = threading.Event(), itertools.count(1), []
-
-    def behave(message):
-        if busy_with != "a hang":
-            return "die"
-        if next(count) == 2 * SETTINGS.max_batch_size:  # the engine can't take another
-            is_busy.set()
-        return "hang"
-
-    engine = make(behave, request_timeout_s=5.0, start_timeout_s=5.0)
-    answers = [{"event": "fatal", "error": "no memory"}] if busy_with == "a pause" else []
-
-    def spawn(environment):
-        spawned.append(BusyWorker(is_busy, list(answers)))
-        return spawned[-1]
-
-    engine._spawn = spawn
-    with EngineThread(engine) as thread:
-        for request in requests(20):
-            thread.push(request)
-        assert is_busy.wait(30.0)
-    assert [True] * (busy_with != "a hang") == [worker.ended for worker in spawned]
-    assert 0 == engine.num_restarts
-
-    engine._spawn = lambda environment: FakeWorker(lambda message: "ok")
-    engine.workers[0]._behave = lambda message: "ok"
-    assert 20 == len(list(engine.generate(requests(20))))
 
 
 def test_a_hung_request_is_noticed_while_others_flow():
