@@ -89,6 +89,29 @@ def test_longest_first_but_half_a_batch_overtakes_at_most():
     assert 3 + 8 // 2 == order.index("3")
 
 
+def test_what_never_fits_beside_others_is_waited_for():
+    """One that needs the whole cache, while short ones keep a slot busy: they stop coming, and it runs alone."""
+    look_ahead = 4
+    scheduler = Scheduler([2], 10, 16, MAX_POSITIONS, look_ahead)
+    short = [
+        request(i, 5, 2, 14) for i in range(2, 100)
+    ]  # beside the first, of three frames, they end by turns
+    source = iter([request(0, 5, 3, 21), request(1, 150, 1, 7), *short])
+    order, running = [], []
+    for _ in range(40):
+        assert list(scheduler.pull(source)) == []
+        for sequence in running:
+            sequence.num_frames += 1
+        running = [sequence for sequence in running if sequence.num_frames < sequence.max_frames]
+        joined = scheduler.admit([running])[0]
+        order += [sequence.request.segment_id for sequence in joined]
+        running += joined
+        if "1" in order:
+            break
+    assert ["1"] == [sequence.request.segment_id for sequence in running]
+    assert 2 * look_ahead <= order.index("1") <= 2 * look_ahead + 3
+
+
 def test_short_ones_fill_what_long_ones_will_need_later():
     """Two of twenty frames take the whole cache at their end; until then there is room for three of four frames."""
     scheduler = Scheduler([8], 20, 16, MAX_POSITIONS, 16)  # 10 blocks each: 17 + 7 * 20 tokens
