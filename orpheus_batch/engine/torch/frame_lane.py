@@ -168,11 +168,9 @@ class FrameLane:
         requests = [sequence.request for sequence in joining]
         blocks = [self._blocks[sequence] for sequence in joining]
         self._state.fill(free, requests, [sequence.max_frames for sequence in joining], blocks)
-        prompts = [(slot, r.prompt_token_ids) for slot, r in zip(free, requests, strict=True)]
-        prompts = [(slot, prompt) for slot, prompt in prompts if len(prompt) > 1]
-        self._stats.num_prefill_tokens += sum(len(prompt) - 1 for _, prompt in prompts)
-        if prompts:
-            self._model.prefill([prompt for _, prompt in prompts], [slot for slot, _ in prompts], self._state)
+        prompts = [request.prompt_token_ids for request in requests]
+        self._stats.num_prefill_tokens += sum(len(prompt) - 1 for prompt in prompts)
+        self._model.prefill(prompts, free, self._state)
 
     def _close_up(self) -> None:
         """Let the last slots move into the holes, if that makes the frame smaller."""

@@ -2,11 +2,13 @@
 
 The same weights and order of operations as `orpheus_batch.engine.torch.model`; between the matrix products stand
 `orpheus_batch.engine.torch.kernels`. On a GPU a frame of each number of slots is captured once as a CUDA graph, and
-so is a step over rows of prompts of each of a few numbers: while books are read nothing is compiled, loaded or
-allocated, each of which would make the host wait for the device.
+so is a step over rows of prompts of each of a few numbers: while books are read no step compiles, loads or allocates
+anything, each of which would make the host wait for the device.
 """
 
+import itertools
 from bisect import bisect_left
+from collections.abc import Callable
 from collections.abc import Sequence as Many
 
 import numpy as np
@@ -22,6 +24,8 @@ from orpheus_batch.engine.torch.rope import rotations
 from orpheus_batch.engine.torch.weights import LlamaConfig, LlamaWeights
 from orpheus_batch.tokens import TokenLayout
 from orpheus_batch.units import TOKENS_PER_FRAME
+
+Step = Callable[[FrameState, int], None]
 
 _HEAD_MULTIPLE = 8
 """rows of a head are filled up to it: a product with an odd number of columns is several times slower"""
@@ -106,11 +110,7 @@ class FrameModel:
 
     def run_frame(self, state: FrameState, size: int) -> None:
         """Give slots 0..size-1 one frame; returns before the device has done it."""
-        graph = self._graphs.get(size)
-        if graph is None:
-            self._frame(state, size)
-        else:
-            graph.replay()
+        _run(self._frame, self._graphs, state, size)
 
     def prefill(self, prompts: list[tuple[int, ...]], slots: list[int], state: FrameState) -> None:
         """Write keys and values of whole prompts into the blocks of their slots, all but their last tokens.
@@ -119,28 +119,24 @@ class FrameModel:
         values of all rows being in the cache before any row reads them. So a prompt may go on in a next step.
 
         Args:
-            prompts: Each of at least two ids.
+            prompts: A single id leaves nothing to write.
             slots: Of each prompt; their block tables are filled.
             state: Holds the tables.
         """
         lengths = [len(prompt) - 1 for prompt in prompts]
+        token_ids = itertools.chain.from_iterable(prompt[:-1] for prompt in prompts)
         rows = np.empty((3, sum(lengths)), dtype=np.int32)
-        rows[0] = np.concatenate([prompt[:-1] for prompt in prompts])
+        rows[0] = np.fromiter(token_ids, dtype=np.int32, count=rows.shape[1])
         rows[1] = np.concatenate([np.arange(length) for length in lengths])
         rows[2] = np.repeat(slots, lengths)
         for start in range(0, rows.shape[1], _PROMPT_SIZES[-1]):
             part = rows[:, start : start + _PROMPT_SIZES[-1]]
-            num_rows = part.shape[1]
-            if not self._prompt_graphs:
-                self._prompt_rows[:, :num_rows] = state.upload(part)
-                self._prompt_step(state, num_rows)
-                continue
-            size = smallest_fitting(_PROMPT_SIZES, num_rows)
+            size = smallest_fitting(_PROMPT_SIZES, part.shape[1])
             filled = np.zeros((3, size), dtype=np.int32)
             filled[1] = -1  # rows beyond the prompts idle
-            filled[:, :num_rows] = part
+            filled[:, : part.shape[1]] = part
             self._prompt_rows[:, :size] = state.upload(filled)
-            self._prompt_graphs[size].replay()
+            _run(self._prompt_step, self._prompt_graphs, state, size)
 
     def _prompt_step(self, state: FrameState, size: int) -> None:
         """Run one step over the first prompt rows, as it is captured."""
@@ -203,6 +199,15 @@ class FrameModel:
             weight = torch.cat([weight[1:], weight[:1]])
         missing = -len(weight) % _HEAD_MULTIPLE
         return F.pad(weight, (0, 0, 0, missing)).contiguous()
+
+
+def _run(step: Step, graphs: dict[int, torch.cuda.CUDAGraph], state: FrameState, size: int) -> None:
+    """Run a step as it was captured, or as it is where nothing was."""
+    graph = graphs.get(size)
+    if graph is None:
+        step(state, size)
+    else:
+        graph.replay()
 
 
 def smallest_fitting(sizes: Many[int], count: int) -> int:

@@ -48,7 +48,7 @@ def add_norm(
         SCALED=is_scaled,
         FLOAT8=float8,
         BLOCK=block,
-        num_warps=min(2 * _warps(block), 16),
+        num_warps=_warps(block, 8),
     )
     return out
 
@@ -207,6 +207,6 @@ def _empty_rows(like: torch.Tensor, width: int, float8: bool) -> Rows:
     return Rows(like.new_empty(num_rows, width, dtype=FLOAT8), like.new_empty(num_rows, dtype=torch.float32))
 
 
-def _warps(block: int) -> int:
-    """Return a number of warps that leaves a thread about sixteen numbers of a row."""
-    return min(max(block // 512, 1), 16)
+def _warps(block: int, num_each: int = 16) -> int:
+    """Return a number of warps that leaves a thread about so many numbers of a row."""
+    return min(max(block // (32 * num_each), 1), 16)

@@ -100,7 +100,6 @@ def decode_attention(
     Returns:
         [n, heads * head_dim]; 0 in idle slots.
     """
-    del order
     _, num_kv_heads, tokens_per_block, head_dim = cache.keys.shape
     attended = torch.zeros_like(query)
     for slot, position in enumerate(positions.tolist()):
