@@ -23,6 +23,8 @@ from orpheus_batch.units import TOKENS_PER_SECOND
 _GRAPHS = (1, 8, 32, 64, 128, 192, 256, 320, 384, 448, 512, 640, 768, 896, 1024, 1536, 2048)
 _MEMORY_SHARE = 0.85
 """of the GPU, all processes together"""
+_FOLDER = Path(tempfile.gettempdir()) / "peer-vllm"
+"""of the model's configuration; the same each time, so that vLLM finds what it has compiled"""
 _SETTINGS = {
     "temperature": SAMPLING.temperature,
     "top_p": SAMPLING.top_p,
@@ -41,12 +43,12 @@ _MODEL = ORPHEUS | {
 }
 
 
-def make_model(folder: Path, batch_size: int, float8: bool, memory_share: float):
+def make_model(batch_size: int, float8: bool, memory_share: float):
     """Return a vLLM that has run once."""
     import vllm
 
     model = vllm.LLM(
-        model=str(folder),
+        model=str(_FOLDER),
         load_format="dummy",
         skip_tokenizer_init=True,
         dtype="bfloat16",
@@ -79,7 +81,7 @@ def generate(model, made: list[tuple[list[int], int]]) -> int:
 def run_process(number: int, args: argparse.Namespace, go, events) -> None:
     """Be one of several; report "ready", and after ``go`` when it began, when it ended, and its tokens."""
     batch_size = args.batch_size // args.processes
-    model = make_model(args.folder, batch_size, args.float8, _MEMORY_SHARE / args.processes)
+    model = make_model(batch_size, args.float8, _MEMORY_SHARE / args.processes)
     made = sentences(args.requests)[number :: args.processes]
     events.put("ready")
     go.wait()
@@ -124,17 +126,11 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=4096)
     parser.add_argument("--float8", action="store_true", help="weights and KV cache")
     parser.add_argument("--processes", type=int, default=1, help="that share the GPU")
-    parser.add_argument(
-        "--folder",
-        type=Path,
-        default=Path(tempfile.gettempdir()) / "peer-vllm",
-        help="for the model's configuration; the same each time, so that vLLM finds what it has compiled",
-    )
     args = parser.parse_args()
     import vllm
 
-    args.folder.mkdir(exist_ok=True)
-    (args.folder / "config.json").write_text(json.dumps(_MODEL), encoding="utf-8")
+    _FOLDER.mkdir(exist_ok=True)
+    (_FOLDER / "config.json").write_text(json.dumps(_MODEL), encoding="utf-8")
     num_tokens, wall_s = measure(args)
     print(
         json.dumps(
