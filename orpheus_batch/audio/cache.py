@@ -1,12 +1,16 @@
 """A cache of decoded segments, so that pauses, loudness or format change later without any model.
 
-One append-only file a chapter, of records that each hold a few segments back to back as one FLAC stream
+One append-only file a chapter, of records that each hold a few segments back to back as one FLAC stream in Ogg
 (24 kHz, 16 bits, mono):
 
-    prefix, little-endian: magic "OBAC", header length, header crc32, payload crc32 (uint32 each),
+    prefix, little-endian: magic "OBA2", header length, header crc32, payload crc32 (uint32 each),
         payload length (uint64)
     header: JSON {"codec": fingerprint, "entries": [{"segment_id", "attempt", "num_samples"}, ...]}
-    payload: FLAC
+    payload: Ogg FLAC
+
+Bare FLAC has no lengths: where a frame ends is guessed from what looks like the next one's header, and ffmpeg 4.2
+guesses wrong for one record in some thousands and leaves out its last frames, without an error. Ogg's pages say
+how long each frame is.
 
 The header's crc32 runs over the lengths and the payload's crc32 too. The index lives in memory and is rebuilt
 from the headers when the folder is opened. Everything here can be made again from tokens, so nothing is
@@ -46,7 +50,7 @@ CacheKey = tuple[str, int]
 MAX_RECORD_SAMPLES = 600 * SAMPLE_RATE_HZ
 """Ten minutes, 29 MB as samples: what reading one segment decodes at most. A longer one is a record alone."""
 
-_MAGIC = b"OBAC"
+_MAGIC = b"OBA2"
 _PREFIX = struct.Struct("<4sIIIQ")
 _LENGTHS = struct.Struct("<IIQ")
 _MAX_HEADER_BYTES = 1 << 24
@@ -215,7 +219,7 @@ class AudioCache:
         payload = b""
         if len(samples):
             payload = run_ffmpeg(
-                [*_PCM_ARGS, "-i", "pipe:0", *_FLAC_ARGS, *BITEXACT_ARGS, "-f", "flac", "pipe:1"],
+                [*_PCM_ARGS, "-i", "pipe:0", *_FLAC_ARGS, *BITEXACT_ARGS, "-f", "ogg", "pipe:1"],
                 stdin=samples.tobytes(),
                 what=f"packing audio for the cache {self._folder}",
             )
@@ -310,7 +314,7 @@ class AudioCache:
         )
 
     def _payload(self, record: _Record) -> bytes | None:
-        """Return a record's FLAC stream, or None where the file no longer holds this very record."""
+        """Return a record's Ogg stream, or None where the file no longer holds this very record."""
         try:
             with record.path.open("rb") as file:
                 size = file.seek(0, 2)
@@ -346,7 +350,7 @@ class AudioCache:
         if payload:
             run_ffmpeg(
                 # One thread: FLAC's frames are so small that handing them around costs more than it saves.
-                ["-threads", "1", "-f", "flac", "-i", "pipe:0", *_PCM_ARGS, "pipe:1"],
+                ["-threads", "1", "-f", "ogg", "-i", "pipe:0", *_PCM_ARGS, "pipe:1"],
                 stdin=payload,
                 stdout=sink,
                 what=f"reading the audio cache {record.path}",

@@ -115,10 +115,15 @@ def run_ffmpeg(
         raise EncodeError(f"{what}: can't start {command[0]}: {error}") from error
     if done.returncode:
         raise EncodeError(f"{what}: {failure(done.returncode, done.stderr)}")
+    if done.stderr:
+        logger.debug("%s: ffmpeg said: %s", what, _end_of(done.stderr))
     return done.stdout or b""
 
 
 def failure(returncode: int, stderr: bytes) -> str:
     """Return a failed run's exit code and the end of what it said, for an error message."""
-    said = stderr.decode("utf-8", errors="replace").strip()[-_MAX_ERROR_CHARS:]
-    return f"ffmpeg failed with exit code {returncode}: {said or 'it said nothing'}"
+    return f"ffmpeg failed with exit code {returncode}: {_end_of(stderr) or 'it said nothing'}"
+
+
+def _end_of(stderr: bytes) -> str:
+    return stderr.decode("utf-8", errors="replace").strip()[-_MAX_ERROR_CHARS:]
