@@ -1,7 +1,9 @@
 """Streams of any lengths through a decoder of padded batches, on a CUDA stream of its own.
 
 Streams of like length share a batch, so that little is padding; a batch holds at most a given number of frames,
-so that memory is bounded however many streams come. While the host sorts out one batch's samples the device works
+so that memory is bounded however many streams come. Lengths are padded to multiples of a step, so that matrix
+products come in few sizes: for a new size a library may load another kernel, which waits for all that runs on the
+device. While the host sorts out one batch's samples the device works
 on the next: nothing waits but for the copy of finished samples, and nothing for another stream's work, such as a
 language model's.
 
@@ -30,6 +32,9 @@ samples float32 [B, samples of the longest], zero past a stream's end"""
 _IN_FLIGHT = 2
 """batches that the device has been given and the host has not seen"""
 
+_WARM_UP_BATCHES = 150
+"""two seconds at SNAC's full width, the loading included"""
+
 
 @dataclass(frozen=True, slots=True)
 class _Flight:
@@ -51,6 +56,7 @@ class BatchedDecoder:
         decode: Decodes one padded batch.
         device: Where.
         max_frames: Padded frames of a batch; a longer stream makes a batch of its own.
+        length_step: Frames; a batch is as long as its longest stream, rounded up to a multiple.
         exact: Decodes streams whose samples ``decode`` left not finite; None: there is none.
         max_exact_frames: Padded frames of such a batch.
     """
@@ -60,12 +66,14 @@ class BatchedDecoder:
         decode: DecodeBatch,
         device: torch.device,
         max_frames: int,
+        length_step: int = 1,
         exact: DecodeBatch | None = None,
         max_exact_frames: int = 0,
     ):
         self._decode = decode
         self._device = device
         self._max_frames = max_frames
+        self._length_step = length_step
         self._exact = BatchedDecoder(exact, device, max_exact_frames) if exact else None
         self._has_warned = False
         self._stream = None
@@ -86,7 +94,7 @@ class BatchedDecoder:
         """
         samples: list[np.ndarray] = [np.zeros(0, np.float32)] * len(streams)
         flights: deque[_Flight] = deque()
-        waiting = deque(batches_by_length([codes.num_frames for codes in streams], self._max_frames))
+        waiting = deque(batches_by_length([self._padded(codes) for codes in streams], self._max_frames))
         while waiting:
             if len(flights) == _IN_FLIGHT:
                 self._land(flights.popleft(), streams, seeds, samples)
@@ -101,6 +109,19 @@ class BatchedDecoder:
         while flights:
             self._land(flights.popleft(), streams, seeds, samples)
         return samples
+
+    def warm_up(self) -> None:
+        """Decode one batch of (nearly) each size, after which (nearly) no kernel is loaded any more."""
+        step, num_steps = self._length_step, self._max_frames // self._length_step
+        every = -(-num_steps // _WARM_UP_BATCHES) or 1
+        with contextlib.suppress(CodecError):  # what memory does not hold is cut when it comes
+            for num_frames in range(every * step, self._max_frames + 1, every * step):
+                nothing = SnacCodes(*(np.zeros(k * num_frames, np.int32) for k in (1, 2, 4)))
+                self.decode([nothing], [0])
+
+    def _padded(self, codes: SnacCodes) -> int:
+        """Return a stream's length in frames, rounded up."""
+        return -(-codes.num_frames // self._length_step) * self._length_step
 
     def _halves(self, batch: list[int], error: torch.OutOfMemoryError) -> list[list[int]]:
         """Return a batch that memory did not hold in two, and keep to such batches from here on.
@@ -122,7 +143,7 @@ class BatchedDecoder:
 
     def _start(self, batch: list[int], streams: Sequence[SnacCodes], seeds: Sequence[int]) -> _Flight:
         """Queue a batch: codes in, decoding, samples out."""
-        longest = streams[batch[-1]].num_frames
+        longest = self._padded(streams[batch[-1]])
         # code 0 past each stream's end, where nothing is read
         table = np.zeros((len(batch), 7 * longest), np.int32)
         for row, index in zip(table, batch, strict=True):

@@ -133,7 +133,7 @@ def test_kernels_that_do_not_run_are_replaced(codec_dir, monkeypatch, caplog):
 
 
 def test_memory_of_a_batch_is_bounded(codec_dir, monkeypatch):
-    """However many streams are given, no batch takes more than its share, and padding is little."""
+    """However many streams are given, no batch takes more than its share; padding is little, and sizes are few."""
     seen = []
     plain = FusedSnacDecoder.decode
 
@@ -144,22 +144,27 @@ def test_memory_of_a_batch_is_bounded(codec_dir, monkeypatch):
     monkeypatch.setattr(FusedSnacDecoder, "decode", decode)
     bytes_per_frame = SnacCodec(codec_dir, device="cpu", precision="float16")._batches._decode.__self__
     bytes_per_frame = bytes_per_frame.bytes_per_frame
-    monkeypatch.setattr(snac, "MAX_BATCH_BYTES", 20 * bytes_per_frame + 1)
+    monkeypatch.setattr(snac, "MAX_BATCH_BYTES", 80 * bytes_per_frame + 1)
     codec = SnacCodec(codec_dir, device="cpu", precision="float16")
     seen.clear()
-    codec.decode([codes(1 + i % 7, i) for i in range(30)], range(30))
+    codec._batches.warm_up()
+    sizes = {padded for padded, _ in seen}
+    seen.clear()
+    lengths = [11 + 7 * (i % 4) for i in range(20)]
+    codec.decode([codes(length, i) for i, length in enumerate(lengths)], range(20))
     assert len(seen) > 4
-    assert 20 >= max(padded for padded, _ in seen)
-    assert sum(1 + i % 7 for i in range(30)) == sum(real for _, real in seen)
-    assert sum(padded for padded, _ in seen) < 1.2 * sum(real for _, real in seen)
+    assert 80 >= max(padded for padded, _ in seen)
+    assert sum(lengths) == sum(real for _, real in seen)
+    assert sum(padded for padded, _ in seen) < 1.5 * sum(lengths)
+    assert sizes >= {padded for padded, _ in seen}
 
 
 def test_out_of_memory_the_batches_shrink_and_nothing_is_lost(codec_dir, monkeypatch, caplog):
-    """Room for three frames at a time: the same samples, and a word about it; for none, an error that helps."""
-    streams = [codes(1 + i % 3, i) for i in range(9)]
+    """Room for three steps at a time: the same samples, and a word about it; for none, an error that helps."""
+    streams = [codes(snac.LENGTH_STEP * (1 + i % 3), i) for i in range(9)]
     expected = SnacCodec(codec_dir, device="cpu", precision="float16").decode(streams, range(9))
     plain = FusedSnacDecoder.decode
-    room = 3
+    room = 3 * snac.LENGTH_STEP
 
     def cramped(self, levels, stops, seeds):
         if levels[0].numel() > room:
