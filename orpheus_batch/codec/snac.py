@@ -42,8 +42,8 @@ BATCH_TOLERANCE = 1e-5
 PRECISIONS = ("auto", "float32", "float16", "bfloat16")
 
 MAX_FRAMES_PER_BATCH = 4096
-"""Padded frames decoded at once on a GPU in float32. SNAC 24 kHz at full width takes 170 MB for a stream of 6 s
-(measured), so about 10 GB; on a CPU memory is that of one stream a thread."""
+"""Padded frames decoded at once on a GPU, in float32 or with a narrow codec. SNAC 24 kHz at full width takes 170 MB
+for a stream of 6 s in float32 (measured), so about 10 GB; on a CPU memory is that of one stream a thread."""
 
 MAX_BATCH_BYTES = 1_200_000_000
 """Of a batch in half precision at its widest level, some 1,100 frames of SNAC 24 kHz: enough to keep a GPU busy."""
@@ -148,7 +148,7 @@ class SnacCodec:
             return BatchedDecoder(exact, self.device, max_exact_frames)
         fused = fused_decoder_that_runs(self._decoder, getattr(torch, self.precision))
         if max_frames is None:
-            max_frames = max(MAX_BATCH_BYTES // fused.bytes_per_frame, 1)
+            max_frames = min(max(MAX_BATCH_BYTES // fused.bytes_per_frame, 1), MAX_FRAMES_PER_BATCH)
         batches = BatchedDecoder(fused.decode, self.device, max_frames, LENGTH_STEP, exact, max_frames)
         if self.device.type == "cuda":
             batches.warm_up()
