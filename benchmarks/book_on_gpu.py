@@ -124,6 +124,7 @@ class ForcedEngine:
     def __init__(self, engine, clock: "Clock"):
         self._engine, self._clock = engine, clock
         self.name = engine.name
+        self.max_batch_size = engine.max_batch_size
         self.num_tokens = self.num_prompt_tokens = self.num_streams = 0
         self.ended_at = 0.0
 

@@ -21,7 +21,7 @@ class PacedEngine:
     name = "paced"
 
     def __init__(self, layout: TokenLayout, batch_size: int, speedup: float):
-        self._batch_size = batch_size
+        self.max_batch_size = batch_size
         self._frame_s = TOKENS_PER_FRAME * batch_size / (speedup * TOKENS_PER_SECOND)
         self.idle_s = 0.0
         noise = np.random.default_rng(0).integers(0, layout.codebook_size, (1 << 16, TOKENS_PER_FRAME))
@@ -32,11 +32,11 @@ class PacedEngine:
         """Yield one stream a request, of the forced length."""
         source = iter(requests)
         scheduler = Scheduler(
-            lane_sizes=(self._batch_size,),
-            num_blocks=self._batch_size * 64,
+            lane_sizes=(self.max_batch_size,),
+            num_blocks=self.max_batch_size * 64,
             tokens_per_block=32,
             max_positions=8192,
-            look_ahead=4 * self._batch_size,
+            look_ahead=4 * self.max_batch_size,
         )
         running, ends_at, free_at = [], 0.0, 0.0
         while True:
@@ -49,7 +49,7 @@ class PacedEngine:
                 continue
             now = time.perf_counter()
             self.idle_s += max(0.0, now - free_at) if free_at else 0.0
-            fullness = len(running) / self._batch_size
+            fullness = len(running) / self.max_batch_size
             before, ends_at = ends_at, max(now, free_at) + self._frame_s * (1 + 2 * fullness) / 3
             free_at = ends_at
             time.sleep(max(0.0, before - now))

@@ -77,6 +77,7 @@ class TimedEngine:
         self._either = either
         self._own = Stopwatch()
         self.name = engine.name
+        self.max_batch_size = engine.max_batch_size
         self.num_tokens = 0
 
     @property

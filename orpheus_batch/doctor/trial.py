@@ -55,6 +55,7 @@ class _TimedEngine:
         self._engine = engine
         self._clock = clock
         self.name = engine.name
+        self.max_batch_size = engine.max_batch_size
 
     def generate(self, requests: Iterable[TokenRequest | None]) -> Iterator[TokenStream]:
         streams = iter(self._engine.generate(self._pulled(iter(requests))))

@@ -20,6 +20,8 @@ class Engine(Protocol):
 
     name: str
     """"torch", "trtllm", …; recorded beside each stream"""
+    max_batch_size: int
+    """sequences that run together at most"""
 
     def generate(self, requests: Iterable[TokenRequest | None]) -> Iterator[TokenStream]:
         """Generate one stream for each request and yield it as soon as it ends, in any order.

@@ -53,7 +53,7 @@ class Worker:
 
     def capacity(self) -> int:
         """Return how many sequences run together."""
-        return int(getattr(self._engine, "max_batch_size", None) or 64)
+        return self._engine.max_batch_size
 
     def block(self, requests: list[TokenRequest]) -> list[TokenStream]:
         """Generate a block from an empty engine."""

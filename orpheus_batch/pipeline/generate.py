@@ -33,8 +33,6 @@ An engine that looks farther ahead ends a little sooner, and chapters a little l
 with 14 encoders (`benchmarks/look_ahead.py`), a ten-hour book is finished after 45 s whether it has two, three or five
 batches to choose from, and after 48 with one.
 """
-_BATCH_SIZE = 1024
-"""where none is configured: the embedded engine's largest"""
 
 _ASK_AGAIN_S = 0.02
 _END = object()
@@ -188,8 +186,9 @@ class Queue:
 
     def _max_in_flight(self) -> int | None:
         """Return how many requests the engine may hold; None for several engines, which share them out."""
-        config = self._models.config.engine
-        return None if config.ray else BATCHES_IN_FLIGHT * (config.max_batch_size or _BATCH_SIZE)
+        if self._models.config.engine.ray:
+            return None
+        return BATCHES_IN_FLIGHT * self._models.engine().max_batch_size
 
     def _hand_over(self, requests: Iterator[TokenRequest | None], engine: EngineThread) -> bool:
         """Give the engine what it has room for, and return whether there was less."""

@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
+from engine_models import LAYOUT as MODEL_LAYOUT
+from engine_models import write_llama
 
 ray = pytest.importorskip("ray")
 
@@ -18,7 +20,8 @@ from orpheus_batch.corpus.prompts import render_prompts  # noqa: E402
 from orpheus_batch.data import Sampling, TokenRequest  # noqa: E402
 from orpheus_batch.engine import ray as ray_engine  # noqa: E402
 from orpheus_batch.engine.base import Engine  # noqa: E402
-from orpheus_batch.engine.ray import RayEngine, check_address  # noqa: E402
+from orpheus_batch.engine.ray import RayEngine, Worker, check_address  # noqa: E402
+from orpheus_batch.engine.torch.engine import TorchEngine  # noqa: E402
 from orpheus_batch.errors import ConfigError, EngineError  # noqa: E402
 from orpheus_batch.pack_writer import character_layout  # noqa: E402
 from orpheus_batch.pipeline.models import Factories, chosen_engine  # noqa: E402
@@ -103,6 +106,17 @@ def test_streams_come_from_all_workers_and_none_is_lost(engine, tmp_path, killed
     fake = FakeEngine(LAYOUT)
     assert {(r.segment_id, fake.stream(r).token_ids.tobytes()) for r in wanted} == found
     assert (3 if killed else 2) == len(list(tmp_path.iterdir()))
+
+
+@pytest.mark.parametrize("max_batch_size", [3, 100])
+def test_a_worker_is_given_as_much_as_its_engine_runs_together(tmp_path, max_batch_size):
+    """Asked of the real engine: a guess left a GPU's batch all but empty."""
+    write_llama(tmp_path)
+
+    def make() -> Engine:
+        return TorchEngine(tmp_path, MODEL_LAYOUT, device="cpu", num_threads=1, max_batch_size=max_batch_size)
+
+    assert max_batch_size == Worker(make).capacity()
 
 
 def test_engine_is_used_again_and_given_up(engine):

@@ -140,6 +140,7 @@ class TorchEngine:
                 self._model = Llama(self._config, weights)
                 self._lanes = plan(num_threads=num_threads)
                 self._caches = [self._make_cache(tokens_per_block) for _ in self._lanes.lane_sizes]
+        self.max_batch_size = sum(self._lanes.lane_sizes)
         self._lane_stats = [LaneStats() for _ in self._lanes.lane_sizes]
         self._kv_dtype, self._weight_dtype = kv_dtype, weight_dtype
         self._workers = None
@@ -162,7 +163,7 @@ class TorchEngine:
         dtype = " and ".join(dict.fromkeys(str(dtype).removeprefix("torch.").split("_")[0] for dtype in dtypes))
         return (
             f"Llama of {self._config.num_parameters / 1e6:.1f} M parameters, {dtype} on {where}, up to "
-            f"{sum(self._lanes.lane_sizes)} sequences together, KV cache of {tokens:,} tokens "
+            f"{self.max_batch_size} sequences together, KV cache of {tokens:,} tokens "
             f"({format_bytes(tokens * self._config.kv_bytes_per_token(self._kv_dtype))})"
         )
 
@@ -229,7 +230,7 @@ class TorchEngine:
             num_blocks=self._lanes.blocks_per_lane,
             tokens_per_block=self._tokens_per_block,
             max_positions=self._config.max_position_embeddings,
-            look_ahead=_LOOK_AHEAD_BATCHES * sum(self._lanes.lane_sizes),
+            look_ahead=_LOOK_AHEAD_BATCHES * self.max_batch_size,
         )
         if self._frames is not None:
             yield from self._frame_streams(self._frames, scheduler, requests)

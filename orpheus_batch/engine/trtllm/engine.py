@@ -85,6 +85,7 @@ class TrtllmEngine:
         spawn: Callable[[dict[str, str]], Worker] = WorkerProcess,
     ):
         self._settings = settings
+        self.max_batch_size = settings.max_batch_size
         self._environment = worker_environment(
             os.environ, device=device, tensor_parallel_size=settings.tensor_parallel_size
         )
