@@ -70,9 +70,8 @@ def test_samples_that_look_like_a_frame_of_flac_survive(folder):
     loud[at : at + 3] = np.frombuffer(header, ">i2")
     cache = AudioCache(folder, CODEC)
     cache.put(0, [("a", 0, Waveform((loud / 32768).astype(np.float32), RATE))])
-    assert (
-        header in (folder / "chapter-0000.audio").read_bytes()
-    )  # noise is not compressed: it stands there as it is
+    # noise is not compressed: it stands there as it is
+    assert header in (folder / "chapter-0000.audio").read_bytes()
     np.testing.assert_array_equal(int16(cache.get("a", 0).samples), loud)
 
 

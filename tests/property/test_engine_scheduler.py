@@ -93,9 +93,8 @@ def test_what_never_fits_beside_others_is_waited_for():
     """One that needs the whole cache, while short ones keep a slot busy: they stop coming, and it runs alone."""
     look_ahead = 4
     scheduler = Scheduler([2], 10, 16, MAX_POSITIONS, look_ahead)
-    short = [
-        request(i, 5, 2, 14) for i in range(2, 100)
-    ]  # beside the first, of three frames, they end by turns
+    # beside the first, of three frames, these end by turns
+    short = [request(i, 5, 2, 14) for i in range(2, 100)]
     source = iter([request(0, 5, 3, 21), request(1, 150, 1, 7), *short])
     order, running = [], []
     for _ in range(40):
