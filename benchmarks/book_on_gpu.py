@@ -169,6 +169,9 @@ class SpeechLevels:
             self._gain = self._gain or SPEECH_RMS / max(float(waveform.samples.std()), 1e-9)
         return [self._leveled(waveform.samples) for waveform in waveforms]
 
+    def warm_up(self) -> None:
+        """Nothing is left to do: the codec was warmed up before the clock started."""
+
     def _leveled(self, samples: np.ndarray) -> Waveform:
         samples = np.clip(samples * self._gain, -0.9, 0.9)
         samples[-FADE_SAMPLES:] *= self._fade[-len(samples) :]
@@ -239,16 +242,9 @@ def make_engine(args, model_dir: Path):
 
 
 def make_codec(args, pack: ModelPack, config: Config) -> Codec:
-    """Make the codec, and let it run once at the lengths to come."""
+    """Make the codec, and let it run once at all sizes to come."""
     codec = snac_codec(pack, config, args.device)
-    noise = np.random.default_rng(0)
-    lengths = (8,) if args.tiny else (40, 80, 120, 160)
-    codes = [
-        SnacCodes(*(noise.integers(0, pack.layout.codebook_size, k * n).astype(np.int32) for k in (1, 2, 4)))
-        for n in lengths
-        for _ in range(1 if args.tiny else 8)
-    ]
-    codec.decode(codes, list(range(len(codes))))
+    codec.warm_up()
     return codec
 
 

@@ -89,3 +89,6 @@ class QuickCodec:
             start = seed % (len(self._noise) - length)
             waveforms.append(Waveform(self._noise[start : start + length].copy(), SAMPLE_RATE_HZ))
         return waveforms
+
+    def warm_up(self) -> None:
+        """Nothing to do."""

@@ -120,6 +120,10 @@ class TimedCodec:
         with self._either, self._own:
             return self._codec.decode(streams, seeds)
 
+    def warm_up(self) -> None:
+        """Warm the codec up; part of loading."""
+        self._codec.warm_up()
+
 
 def bench_books(books: Sequence[Path], config: Config, factories: Factories | None = None) -> BenchReport:
     """Render books into a folder that is thrown away.

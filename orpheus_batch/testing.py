@@ -109,6 +109,9 @@ class FakeCodec:
             waveforms.append(Waveform(samples.reshape(-1).astype(np.float32), SAMPLE_RATE_HZ))
         return waveforms
 
+    def warm_up(self) -> None:
+        """Nothing to do."""
+
 
 class FakeRecogniser:
     """Hears what it is told to: in each utterance, in the order in which they come, the next of ``texts``."""

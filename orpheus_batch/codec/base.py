@@ -29,3 +29,7 @@ class Codec(Protocol):
             CodecError: The codes can't be decoded.
         """
         ...
+
+    def warm_up(self) -> None:
+        """Do beforehand what would make `decode` wait for an engine that runs beside it."""
+        ...

@@ -1,11 +1,10 @@
 """Streams of any lengths through a decoder of padded batches, on a CUDA stream of its own.
 
 Streams of like length share a batch, so that little is padding; a batch holds at most a given number of frames,
-so that memory is bounded however many streams come. Lengths are padded to multiples of a step, so that matrix
-products come in few sizes: for a new size a library may load another kernel, which waits for all that runs on the
-device. While the host sorts out one batch's samples the device works
+so that memory is bounded however many streams come. While the host sorts out one batch's samples the device works
 on the next: nothing waits but for the copy of finished samples, and nothing for another stream's work, such as a
-language model's.
+language model's. Lengths are padded to multiples of a step, so that matrix products come in few sizes: for a new
+size a library may load another kernel, which does wait for all that runs on the device.
 
 It does not know how codes become samples.
 """
@@ -113,7 +112,7 @@ class BatchedDecoder:
     def warm_up(self) -> None:
         """Decode one batch of (nearly) each size, after which (nearly) no kernel is loaded any more."""
         step, num_steps = self._length_step, self._max_frames // self._length_step
-        every = -(-num_steps // _WARM_UP_BATCHES) or 1
+        every = max(1, -(-num_steps // _WARM_UP_BATCHES))
         with contextlib.suppress(CodecError):  # what memory does not hold is cut when it comes
             for num_frames in range(every * step, self._max_frames + 1, every * step):
                 nothing = SnacCodes(*(np.zeros(k * num_frames, np.int32) for k in (1, 2, 4)))

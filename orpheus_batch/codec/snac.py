@@ -136,6 +136,11 @@ class SnacCodec:
         """
         return self._batches.decode(streams, seeds)
 
+    def warm_up(self) -> None:
+        """Load the kernels of half precision on a GPU, for batches of all sizes; elsewhere nothing waits."""
+        if self.device.type == "cuda" and self.precision != "float32":
+            self._batches.warm_up()
+
     def _batched_decoder(self, max_frames: int | None) -> "BatchedDecoder":
         import torch
 
@@ -149,10 +154,14 @@ class SnacCodec:
         fused = fused_decoder_that_runs(self._decoder, getattr(torch, self.precision))
         if max_frames is None:
             max_frames = min(max(MAX_BATCH_BYTES // fused.bytes_per_frame, 1), MAX_FRAMES_PER_BATCH)
-        batches = BatchedDecoder(fused.decode, self.device, max_frames, LENGTH_STEP, exact, max_frames)
-        if self.device.type == "cuda":
-            batches.warm_up()
-        return batches
+        return BatchedDecoder(
+            fused.decode,
+            self.device,
+            max_frames,
+            length_step=LENGTH_STEP,
+            exact=exact,
+            max_exact_frames=max_frames,
+        )
 
     def _decode_apart(self, streams: Sequence[SnacCodes], seeds: Sequence[int]) -> list[np.ndarray]:
         """Decode one stream at a time in each of a few threads."""

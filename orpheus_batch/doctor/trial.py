@@ -97,6 +97,9 @@ class _TimedCodec:
         self._clock.decode_s += time.monotonic() - started
         return waveforms
 
+    def warm_up(self) -> None:
+        self._codec.warm_up()
+
 
 @dataclass(slots=True)
 class _Clock:

@@ -165,8 +165,9 @@ class Queue:
             return
         self._retakes.append(first)
         loaded = self._models.engine()
-        self._models.codec()  # before the engine speaks: loading is left out of a run's time
-        with EngineThread(loaded, self._max_in_flight()) as engine:
+        # before the engine speaks: loading is left out of a run's time, and would wait for the engine
+        self._models.codec().warm_up()
+        with EngineThread(loaded, self._max_in_flight(loaded)) as engine:
             requests = self._requests()
             while True:
                 is_dry = self._hand_over(requests, engine)
@@ -181,14 +182,14 @@ class Queue:
                     self._settle()
         num_missing = sum(map(bool, self._in_flight.values()))
         if num_missing:
-            raise EngineError(f"the engine '{self._models.engine().name}' ended without {num_missing} streams")
+            raise EngineError(f"the engine '{loaded.name}' ended without {num_missing} streams")
         self._settle()
 
-    def _max_in_flight(self) -> int | None:
+    def _max_in_flight(self, engine: Engine) -> int | None:
         """Return how many requests the engine may hold; None for several engines, which share them out."""
         if self._models.config.engine.ray:
             return None
-        return BATCHES_IN_FLIGHT * self._models.engine().max_batch_size
+        return BATCHES_IN_FLIGHT * engine.max_batch_size
 
     def _hand_over(self, requests: Iterator[TokenRequest | None], engine: EngineThread) -> bool:
         """Give the engine what it has room for, and return whether there was less."""

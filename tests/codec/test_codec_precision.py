@@ -61,6 +61,7 @@ def test_half_precision_is_near_float32(codec_dir, device, precision, bound, max
     """In one batch or in several, back in the caller's order."""
     plain = SnacCodec(codec_dir, device="cpu").decode(STREAMS, SEEDS)
     codec = SnacCodec(codec_dir, device=device, precision=precision, max_frames_per_batch=max_frames)
+    codec.warm_up()
     for frames, expected, got in zip(LENGTHS, plain, codec.decode(STREAMS, SEEDS), strict=True):
         assert np.float32 == got.samples.dtype
         assert 2048 * frames == len(got.samples)
@@ -150,12 +151,12 @@ def test_memory_of_a_batch_is_bounded(codec_dir, monkeypatch):
     codec._batches.warm_up()
     sizes = {padded for padded, _ in seen}
     seen.clear()
-    lengths = [11 + 7 * (i % 4) for i in range(20)]
+    lengths = [15 + 8 * (i % 4) for i in range(20)]
     codec.decode([codes(length, i) for i, length in enumerate(lengths)], range(20))
     assert len(seen) > 4
     assert 80 >= max(padded for padded, _ in seen)
     assert sum(lengths) == sum(real for _, real in seen)
-    assert sum(padded for padded, _ in seen) < 1.5 * sum(lengths)
+    assert sum(padded for padded, _ in seen) < 1.2 * sum(real for _, real in seen)
     assert sizes >= {padded for padded, _ in seen}
 
 

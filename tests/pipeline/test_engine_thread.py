@@ -145,6 +145,31 @@ def test_an_idle_engine_is_not_asked_again_and_again():
         assert len(nothings) <= 1
 
 
+@pytest.mark.parametrize("is_queue", [True, False])
+def test_the_codec_is_warmed_up_where_an_engine_runs_beside_it(tmp_path, is_queue):
+    """Before that begins; in blocks, one of which ends before it is decoded, it would be for nothing."""
+    happened = []
+
+    class Noted(FakeCodec):
+        def warm_up(self):
+            happened.append("warmed up")
+
+    class Watched(FakeEngine):
+        def generate(self, requests):
+            happened.append("engine")
+            return super().generate(requests)
+
+    line, codec = Line(tmp_path), Noted()
+    factories = Factories(
+        engine=lambda *_: Watched(LAYOUT),
+        codec=lambda *_: codec,
+        codec_fingerprint=lambda *_: codec.fingerprint,
+    )
+    config = line.config(engine__deterministic=not is_queue)
+    assert 15 == render_books([line.book], line.out, config, factories=factories).num_takes
+    assert (["warmed up", "engine"] if is_queue else ["engine"] * 4) == happened
+
+
 def test_the_engine_goes_on_while_streams_are_decoded(tmp_path, monkeypatch):
     """A codec that waits for later streams gets them; in one thread it would wait in vain."""
     monkeypatch.setattr("orpheus_batch.pipeline.generate.SETTLE_STREAMS", 2)
