@@ -36,22 +36,25 @@ def cut_points(text: str, max_chars: int) -> list[int]:
         Offsets where a new piece begins, ascending; empty if ``text`` fits. A word longer than ``max_chars``
         stays whole.
     """
-    candidates = [(match.end(), _penalty(match)) for match in _CUT.finditer(text)]
+    length = len(text.rstrip())
+    candidates = [
+        (match.end(), _penalty(match), _first_blank(match)) for match in _CUT.finditer(text, 0, length)
+    ]
     cuts: list[int] = []
     start, index = 0, 0
-    length = len(text.rstrip())
     while length - start > max_chars:
         target = (length - start) / -(-(length - start) // max_chars)
         while index < len(candidates) and candidates[index][0] <= start:
             index += 1
         best, best_cost = -1, float("inf")
         for number in range(index, len(candidates)):
-            position, penalty = candidates[number]
+            position, penalty, first_blank = candidates[number]
             if position >= length:
                 break
             size = len(text[start:position].rstrip())
             if size > max_chars:
-                best = position if best < 0 else best  # a word longer than the limit stays whole
+                if best < 0:  # a word longer than the limit stays whole, but takes no dash along
+                    best = first_blank if first_blank > start else position
                 break
             cost = ((position - start - target) / target) ** 2 + penalty
             if size and cost < best_cost:
@@ -61,6 +64,12 @@ def cut_points(text: str, max_chars: int) -> list[int]:
         cuts.append(best)
         start = best
     return cuts
+
+
+def _first_blank(match: re.Match[str]) -> int:
+    """Return where the blanks end that a match begins with, or the match itself if it begins with none."""
+    num_blanks = len(match[0]) - len(match[0].lstrip())
+    return match.start() + num_blanks if num_blanks else match.end()
 
 
 def _penalty(match: re.Match[str]) -> float:

@@ -159,6 +159,7 @@ def test_normalised_text_keeps_to_the_alphabet(text: str, tags: tuple[str, ...],
 
 @slow_machine
 @given(st.text(alphabet="ab c,.;—-漢\n", max_size=300), st.integers(1, 40))
+@example("a - ", 1)
 def test_no_piece_is_cut_inside_a_word(text: str, max_chars: int) -> None:
     """Every cut is after a blank, a dash or between ideographs; pieces fit unless they are one word."""
     cuts = cut_points(text, max_chars)
